@@ -1,0 +1,169 @@
+"""A run is a bundle: a folder that holds all it takes to explain, replay and compare the run.
+
+    runs/<run>/manifest.json    question, as-of, snapshot, digests, and the SHA-256 of the files beside it
+    runs/<run>/report.json      the typed report
+    runs/<run>/evidence.jsonl   every tool call's answer, by evidence id
+    runs/<run>/calls.jsonl      every request to a model, word for word, and its answer
+
+It is written beside and renamed, so a run folder is whole or not there.
+"""
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_ai.models import Model
+
+from openoutcry.agents.calls import Call, Replayed
+from openoutcry.agents.workbench import Workbench, asked
+from openoutcry.core.errors import BrokenRun, UsageError
+from openoutcry.core.evidence import Evidence, Frozen
+from openoutcry.core.report import NotDone, Report
+
+FILES = ("report.json", "evidence.jsonl", "calls.jsonl")
+_RESULT: TypeAdapter[Evidence | NotDone] = TypeAdapter(Evidence | NotDone)
+
+
+class Manifest(Frozen):
+    """What a run stood on. `started_at` is the wall clock's, for listing only."""
+
+    run: str
+    started_at: str
+    question: str
+    as_of: str
+    snapshot: str
+    models: dict[str, str]
+    prompts: dict[str, str]
+    code: str
+    version: str
+    files: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A stored run, read back and checked."""
+
+    manifest: Manifest
+    report: Report
+    results: Mapping[str, Evidence | NotDone]
+    calls: tuple[Call, ...]
+
+
+def new_run() -> tuple[str, str]:
+    """A fresh run id that sorts by time, and the time it was made."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}", now.isoformat(timespec="seconds")
+
+
+def write(home: Path, manifest: Manifest, report: Report, results: list[Evidence | NotDone], calls: list[Call]) -> Path:
+    """Store the run under *home*; afterwards it is whole on disk."""
+    texts = {
+        "report.json": report.model_dump_json(indent=1),
+        "evidence.jsonl": "".join(r.model_dump_json() + "\n" for r in results),
+        "calls.jsonl": "".join(c.model_dump_json() + "\n" for c in calls),
+    }
+    sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    texts["manifest.json"] = manifest.model_copy(update={"files": sums}).model_dump_json(indent=1)
+    root = home / "runs"
+    scratch = root / f".{manifest.run}"
+    scratch.mkdir(parents=True)
+    try:
+        for name, text in texts.items():
+            with (scratch / name).open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        return scratch.rename(root / manifest.run)
+    except OSError:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def listing(home: Path) -> list[str]:
+    """The ids of stored runs, oldest first."""
+    root = home / "runs"
+    return sorted(p.name for p in root.iterdir() if p.is_dir() and p.name[0] != ".") if root.is_dir() else []
+
+
+def find(home: Path, name: str) -> Path:
+    """The folder of a run by id, by an unambiguous beginning or ending of it, or `last`."""
+    known = listing(home)
+    if not known:
+        raise UsageError(f"expected a stored run, but {home} holds none; `outcry ask` stores one")
+    if name == "last":
+        return home / "runs" / known[-1]
+    hits = [r for r in known if r == name] or [r for r in known if r.startswith(name) or r.endswith(name)]
+    if len(hits) != 1:
+        few = f"{len(hits)} runs fit" if hits else "no run is called"
+        raise UsageError(f"{few} {name!r}; `outcry runs` lists them, `last` is {known[-1]}")
+    return home / "runs" / hits[0]
+
+
+def read(home: Path, name: str) -> Bundle:
+    """Read a run back. Raises BrokenRun where a file is missing, cut off or changed, UsageError for no such run."""
+    folder = find(home, name)
+    texts: dict[str, str] = {}
+    try:
+        manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
+        for file in FILES:
+            data = (folder / file).read_bytes()
+            if hashlib.sha256(data).hexdigest() != manifest.files.get(file):
+                raise BrokenRun(f"run {folder.name}: {file} is cut off or was changed; the run cannot be trusted")
+            texts[file] = data.decode()
+        return Bundle(
+            manifest,
+            Report.model_validate_json(texts["report.json"]),
+            {r.id: r for r in map(_RESULT.validate_json, texts["evidence.jsonl"].splitlines())},
+            tuple(map(Call.model_validate_json, texts["calls.jsonl"].splitlines())),
+        )
+    except OSError as error:
+        where = Path(error.filename).name if error.filename else "a file"
+        raise BrokenRun(f"run {folder.name}: {where} cannot be read ({error.strerror}); the run is incomplete") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BrokenRun(f"run {folder.name}: not a run of this version: {first['loc']} {first['msg']}") from None
+
+
+class Kept:
+    """A source of tool answers: those of a stored run, by evidence id."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+
+    async def call(
+        self, eid: str, bench: Workbench, function: Callable[..., Any], arguments: Mapping[str, Any]
+    ) -> Evidence | NotDone:
+        """The stored answer. Raises BrokenRun where the run made another call under that id."""
+        kept = self._bundle.results.get(eid)
+        if kept is None or kept.tool != function.__name__ or kept.asked not in ("", asked(arguments)):
+            was = "no call" if kept is None else f"{kept.tool}({kept.asked})"
+            raise BrokenRun(
+                f"replay: {bench.role} now calls {function.__name__}({asked(arguments)}) as {eid}, the run made {was}"
+            )
+        return kept
+
+
+def models(bundle: Bundle) -> dict[str, Model]:
+    """A model a role that answers as it did in the stored run."""
+    return {role: Replayed(role, name, bundle.calls) for role, name in bundle.manifest.models.items()}
+
+
+def code_digest(package: Path) -> str:
+    """SHA-256 over the package's own Python and template files, 16 hex digits; linked rooms are followed."""
+    hasher = hashlib.sha256()
+    rooms = [package, *(p for p in package.iterdir() if p.is_dir() and not p.name.startswith("_"))]
+    found = {f"{room.name}/{p.relative_to(room.resolve())}": p for room in rooms for p in _code(room.resolve())}
+    for name in sorted(found):
+        hasher.update(name.encode() + found[name].read_bytes())
+    return hasher.hexdigest()[:16]
+
+
+def _code(room: Path) -> list[Path]:
+    return [p for suffix in ("*.py", "*.j2") for p in room.rglob(suffix)]

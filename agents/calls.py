@@ -1,0 +1,123 @@
+"""Every request to a model, kept word for word; and a model that answers from what was kept."""
+
+import hashlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.settings import ModelSettings
+from pydantic_core import to_jsonable_python
+
+from openoutcry.core.errors import BrokenRun
+from openoutcry.core.evidence import Frozen
+
+_RESPONSE = TypeAdapter(ModelResponse)
+
+
+class Call(Frozen):
+    """One request and its answer. `prompt` is all that the model was sent; `digest` names it."""
+
+    role: str
+    model: str
+    digest: str
+    prompt: list[dict[str, Any]]
+    response: dict[str, Any]
+    seconds: float = 0.0
+
+
+def transcript(messages: list[ModelMessage]) -> list[dict[str, Any]]:
+    """The words of a conversation, without its times and run ids."""
+    lines: list[dict[str, Any]] = []
+    for message in messages:
+        if isinstance(message, ModelRequest) and message.instructions:
+            lines.append({"part": "instructions", "content": message.instructions})
+        for part in message.parts:
+            line: dict[str, Any] = {"part": part.part_kind}
+            for name in ("tool_name", "content", "args", "tool_call_id"):
+                if (value := getattr(part, name, None)) is not None:
+                    line[name] = to_jsonable_python(value)
+            lines.append(line)
+    return lines
+
+
+def digest(value: object) -> str:
+    """SHA-256 of the canonical JSON of *value*, 16 hex digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Recording(WrapperModel):
+    """Passes each request on and keeps it, with its answer, in *calls*."""
+
+    def __init__(self, wrapped: Model, role: str, calls: list[Call]) -> None:
+        super().__init__(wrapped)
+        self._role = role
+        self._calls = calls
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """Ask the model and keep the exchange."""
+        start = time.perf_counter()
+        response = await super().request(messages, model_settings, model_request_parameters)
+        prompt = transcript(messages)
+        self._calls.append(
+            Call(
+                role=self._role,
+                model=self.model_name,
+                digest=digest(prompt),
+                prompt=prompt,
+                response=_RESPONSE.dump_python(response, mode="json"),
+                seconds=round(time.perf_counter() - start, 4),
+            )
+        )
+        return response
+
+
+class Replayed(Model):
+    """Answers as an earlier run was answered; a request it never saw is a divergence."""
+
+    def __init__(self, role: str, name: str, calls: Iterable[Call]) -> None:
+        super().__init__()
+        self._role = role
+        self._name = name
+        self._kept: defaultdict[str, list[ModelResponse]] = defaultdict(list)
+        for call in calls:
+            if call.role == role:
+                self._kept[call.digest].append(_RESPONSE.validate_python(call.response))
+
+    @property
+    def model_name(self) -> str:
+        """The name of the model that answered then."""
+        return self._name
+
+    @property
+    def system(self) -> str:
+        """Where answers come from."""
+        return "replay"
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """The kept answer. Raises BrokenRun for a prompt that the run did not send."""
+        prompt = transcript(messages)
+        kept = self._kept.get(digest(prompt))
+        if not kept:
+            last = json.dumps(prompt[-1], default=str)[:160] if prompt else "nothing"
+            raise BrokenRun(
+                f"replay: {self._role} now sends a prompt that the run did not record, ending {last}; "
+                "the code or its prompts changed since, `outcry diff` says which"
+            )
+        return kept.pop(0) if len(kept) > 1 else kept[0]

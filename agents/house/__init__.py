@@ -1,0 +1,1 @@
+"""The embedded default: a deterministic model without weights, one file of rules a role."""

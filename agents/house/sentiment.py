@@ -1,0 +1,45 @@
+"""House rules of the sentiment role: newest documents of each ticker, read, and their tone told."""
+
+from collections.abc import Sequence
+
+from openoutcry.agents.house.analyst import fill
+from openoutcry.agents.house.model import Result, Step
+from openoutcry.agents.role import Answer
+from openoutcry.core.report import Lean, Question
+
+TONE = (
+    "Of {relevant} documents on {ticker} and its market, {positive} read positive, {negative} negative and {neutral} "
+    "neutral; the median tone is {tone}, {word}."
+)
+SEARCH = "The newest of {chosen} documents chosen for {ticker}, {company} of them its own, is dated {newest}."
+
+
+def rules(prompt: str, results: Sequence[Result]) -> list[Step] | Answer:
+    """Search, then read what was found, then tell the tone."""
+    question = Question.model_validate_json(prompt)
+    if not results:
+        return [Step("document_search", {"ticker": t}) for t in question.tickers]
+    tones = [r for r in results if r.tool == "read_documents"]
+    found = [r for r in results if r.tool == "document_search" and r.items]
+    if found and not tones:
+        return [
+            Step("read_documents", {"ticker": r.arguments["ticker"], "documents": r.items}) for r in found
+        ]
+    claims = [fill(TONE.replace("{word}", _word(r)), r) for r in tones]
+    claims += [fill(SEARCH, r) for r in found]
+    return Answer(claims=[c for c in claims if c][:8], lean=_lean(tones))
+
+
+def _word(result: Result) -> str:
+    spread = result.value("spread") if "spread" in result else 0.0
+    return "though they differ widely" if spread > 0.45 else "and they largely agree"
+
+
+def _lean(tones: Sequence[Result]) -> Lean:
+    if not tones or "tone" not in tones[0]:
+        return Lean.NONE
+    tone = tones[0].value("tone")
+    if len(tones) > 1 and "tone" in tones[1]:
+        tone -= tones[1].value("tone")
+    steps = ((0.75, Lean.STRONG_UP), (0.25, Lean.UP), (-0.249, Lean.NEUTRAL), (-0.749, Lean.DOWN))
+    return next((lean for bound, lean in steps if tone >= bound), Lean.STRONG_DOWN)

@@ -1,0 +1,148 @@
+"""The seats, filled: each role's agent, built once, asked with typed answers and an honest no."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from pydantic import BaseModel
+from pydantic_ai import Agent, ModelRetry, RunContext, UsageLimits
+from pydantic_ai.exceptions import AgentRunError
+from pydantic_ai.models import Model
+
+from openoutcry.agents import analyst, coordinator, reader, risk, sentiment
+from openoutcry.agents.calls import Call, Recording, digest
+from openoutcry.agents.coordinator import Synthesis
+from openoutcry.agents.reader import Reading, misquoted
+from openoutcry.agents.role import Answer, Role
+from openoutcry.agents.toolbox import as_tool
+from openoutcry.agents.workbench import BLOCK, Workbench
+from openoutcry.core.claims import faults, references
+from openoutcry.core.errors import BrokenRun
+from openoutcry.core.report import Dropped, Finding, NoFinding, Question
+from openoutcry.tools.documents import Document
+
+ROLES: dict[str, Role] = {m.ROLE.name: m.ROLE for m in (analyst, sentiment, risk, coordinator, reader)}
+LIMITS = UsageLimits(request_limit=8, tool_calls_limit=BLOCK)
+log = structlog.get_logger()
+
+
+class Team:
+    """Five agents and the models that speak for them. Holds nothing of a run; safe to share."""
+
+    def __init__(self, models: Mapping[str, Model], deadline: float) -> None:
+        missing = ROLES.keys() - models.keys()
+        if missing:
+            raise ValueError(f"expected a model for each role, none given for {', '.join(sorted(missing))}")
+        self.models = dict(models)
+        self._deadline = deadline
+        self._agents = {name: _agent(role) for name, role in ROLES.items() if name != "reader"}
+        self._reader = Agent(output_type=Reading, instructions=reader.ROLE.instructions, deps_type=Document, retries=1)
+        self._reader.output_validator(_quotes_occur)
+
+    async def find(self, role: str, question: Question, bench: Workbench, calls: list[Call]) -> Finding | NoFinding:
+        """Ask *role*; whatever fails, the answer is typed."""
+        name = self.models[role].model_name
+        try:
+            answer = await self._ask(role, question.model_dump_json(), bench, calls)
+        except BrokenRun:
+            raise
+        except Exception as error:
+            return NoFinding(role=role, model=name, reason=_why(role, error))
+        if not isinstance(answer, Answer) or not answer.claims:
+            reason = "nothing that it said could be grounded" if bench.dropped else "it had nothing to say"
+            return NoFinding(role=role, model=name, reason=reason)
+        return Finding(role=role, model=name, claims=tuple(answer.claims), lean=answer.lean)
+
+    async def synthesise(self, prompt: Mapping[str, Any], bench: Workbench, calls: list[Call]) -> Synthesis | NoFinding:
+        """Ask the coordinator for the headline and its support."""
+        try:
+            answer = await self._ask("coordinator", json.dumps(prompt), bench, calls)
+        except BrokenRun:
+            raise
+        except Exception as error:
+            name = self.models["coordinator"].model_name
+            return NoFinding(role="coordinator", model=name, reason=_why("coordinator", error))
+        assert isinstance(answer, Synthesis)
+        return answer
+
+    async def read(self, ticker: str, document: Document, calls: list[Call]) -> Reading | None:
+        """Have one document read, alone; None where the reader gives no valid reading."""
+        prompt = {"company": ticker, "filed_under": document.ticker, "kind": document.kind, "text": document.words[:20_000]}
+        model = Recording(self.models["reader"], "reader", calls)
+        try:
+            async with asyncio.timeout(self._deadline):
+                result = await self._reader.run(json.dumps(prompt), deps=document, model=model)
+        except (AgentRunError, TimeoutError) as error:
+            log.warning("no reading", document=document.id, reason=_why("reader", error))
+            return None
+        return result.output
+
+    async def _ask(self, role: str, prompt: str, bench: Workbench, calls: list[Call]) -> BaseModel:
+        model = Recording(self.models[role], role, calls)
+        async with asyncio.timeout(self._deadline):
+            result = await self._agents[role].run(prompt, deps=bench, model=model, usage_limits=LIMITS)
+        return result.output
+
+    def digests(self) -> dict[str, str]:
+        """A digest a role of all that its prompts are made from: instructions, tools, answer schema."""
+        return {name: _prompt_digest(role) for name, role in ROLES.items()}
+
+
+def _prompt_digest(role: Role) -> str:
+    tools = [as_tool(f).tool_def for f in role.tools]
+    shapes = [(t.name, t.description, t.parameters_json_schema) for t in tools]
+    return digest([role.instructions, shapes, role.output.model_json_schema()])
+
+
+def _agent(role: Role) -> Agent[Workbench, Any]:
+    agent = Agent(
+        output_type=role.output,
+        instructions=role.instructions,
+        deps_type=Workbench,
+        tools=[as_tool(f) for f in role.tools],
+        retries=2,
+        name=role.name,
+    )
+    agent.output_validator(_grounded)
+    return agent
+
+
+def _grounded(ctx: RunContext[Workbench], answer: Answer | Synthesis) -> Answer | Synthesis:
+    """Send ungrounded sentences back once; after that leave them out and keep the rest."""
+    bench = ctx.deps
+    said = [*([answer.headline] if isinstance(answer, Synthesis) else []), *answer.claims]
+    wrong = {text: why for text in said if (why := _faults(text, bench))}
+    if wrong and not bench.retried:
+        bench.retried = True
+        raise ModelRetry(
+            "these sentences are not grounded: " + " | ".join(f"{t!r}: {'; '.join(w)}" for t, w in wrong.items())
+        )
+    bench.dropped += [Dropped(role=bench.role, claim=t, reason="; ".join(w)) for t, w in wrong.items()]
+    kept: dict[str, Any] = {"claims": [c for c in answer.claims if c not in wrong]}
+    if isinstance(answer, Synthesis) and answer.headline in wrong:
+        kept["headline"] = ""
+    return answer.model_copy(update=kept)
+
+
+def _faults(text: str, bench: Workbench) -> list[str]:
+    found = faults(text, bench.evidence)
+    return found or ([] if references(text) else ["it carries no reference to evidence"])
+
+
+def _quotes_occur(ctx: RunContext[Document], reading: Reading) -> Reading:
+    """A quote that is not in the text costs one retry, then that quote."""
+    wrong = misquoted(reading, ctx.deps.words)
+    if wrong and ctx.retry == 0:
+        raise ModelRetry(f"these quotes do not stand in the document word for word: {wrong}")
+    return reading.model_copy(update={"quotes": [q for q in reading.quotes if q not in wrong]})
+
+
+def _why(role: str, error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "its deadline passed"
+    if isinstance(error, AgentRunError):
+        return f"its model failed: {str(error).splitlines()[0][:200]}"
+    log.error("role failed", role=role, exc_info=error)
+    return f"it failed ({type(error).__name__}); see the log"

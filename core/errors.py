@@ -1,0 +1,76 @@
+"""The error tree: what can go wrong for a person, and the exit code that says so.
+
+    OutcryError
+    ├── UsageError            2  the call is off: a bad option, a setting, an unreadable question
+    ├── DataError             3  the data cannot carry the answer
+    │   ├── UnknownTicker        no row of that ticker is known by the as-of
+    │   ├── OutOfRange           the as-of lies before the data, or after it
+    │   ├── EmptyWarehouse       nothing was ingested yet
+    │   ├── WarehouseLocked      another process is writing
+    │   ├── BadFile              a file cannot be read as any data set
+    │   ├── BrokenRun            a run folder is incomplete or was changed
+    │   ├── SqlRefused           a statement may not run, or ran out of its bounds
+    │   └── NotComputed          a tool has too little, or unfit, data for its number
+    └── ModelError            4  no role could answer
+
+Every message says what was expected, what came, and what to do. What a *model* is told when it errs is
+pydantic-ai's `ModelRetry`, raised only inside `agents/`; it never reaches a person.
+"""
+
+from typing import ClassVar
+
+
+class OutcryError(Exception):
+    """Anything this package raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(OutcryError):
+    """The call itself is off."""
+
+    exit_code = 2
+
+
+class DataError(OutcryError):
+    """The data cannot carry the answer."""
+
+    exit_code = 3
+
+
+class UnknownTicker(DataError):
+    """No row of that ticker is known by the as-of."""
+
+
+class OutOfRange(DataError):
+    """The as-of lies before the data begins or after it ends."""
+
+
+class EmptyWarehouse(DataError):
+    """Nothing was ingested yet."""
+
+
+class WarehouseLocked(DataError):
+    """Another process is writing to the warehouse."""
+
+
+class BadFile(DataError):
+    """A file cannot be read as any data set."""
+
+
+class BrokenRun(DataError):
+    """A run folder is missing, incomplete, or was changed after it was written."""
+
+
+class SqlRefused(DataError):
+    """A statement may not run, or ran out of its bounds."""
+
+
+class NotComputed(DataError):
+    """A tool has too little, or unfit, data for its number; the message says what it needs."""
+
+
+class ModelError(OutcryError):
+    """No role could answer."""
+
+    exit_code = 4

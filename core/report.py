@@ -1,0 +1,110 @@
+"""The nouns of a run: a question, what each role found, and the report."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from openoutcry.core.evidence import Evidence, Frozen
+
+
+class Kind(StrEnum):
+    """The kinds of question that the desk answers, and the one that it declines."""
+
+    OVERVIEW = "overview"
+    RISK = "risk"
+    VALUATION = "valuation"
+    NEWS = "news"
+    COMPARE = "compare"
+    UNKNOWN = "unknown"
+
+
+class Question(Frozen):
+    """What was asked, read into typed parts. `horizon` is in trading days."""
+
+    text: str
+    kind: Kind
+    tickers: tuple[str, ...] = ()
+    horizon: int = 10
+    confidence: float = 0.99
+
+
+class Lean(StrEnum):
+    """A role's direction over the horizon. Code, not the model, turns it into a probability."""
+
+    STRONG_DOWN = "strong_down"
+    DOWN = "down"
+    NEUTRAL = "neutral"
+    UP = "up"
+    STRONG_UP = "strong_up"
+    NONE = "none"
+
+
+class Dropped(Frozen):
+    """A claim that could not be grounded, and why it was left out."""
+
+    role: str
+    claim: str
+    reason: str
+
+
+class NotDone(Frozen):
+    """A tool call that gave no number, and why."""
+
+    id: str = ""
+    role: str
+    tool: str
+    asked: str = ""
+    ticker: str = ""
+    reason: str
+
+
+class Finding(Frozen):
+    """What a role says: claims with references, and a lean."""
+
+    status: Literal["finding"] = "finding"
+    role: str
+    model: str
+    claims: tuple[str, ...]
+    lean: Lean = Lean.NONE
+
+
+class NoFinding(Frozen):
+    """An honest no from a role: never a silent neutral."""
+
+    status: Literal["no_finding"] = "no_finding"
+    role: str
+    model: str
+    reason: str
+
+
+RoleResult = Annotated[Finding | NoFinding, Field(discriminator="status")]
+
+
+class Report(Frozen):
+    """The answer, with everything needed to check it.
+
+    `view` names the evidence that carries the probabilities; `declined` is set when the desk does not
+    answer such a question; `timings` are seconds and the only part that a replay may change.
+    """
+
+    run: str
+    question: Question
+    as_of: str
+    snapshot: str
+    headline: str = ""
+    claims: tuple[str, ...] = ()
+    findings: tuple[RoleResult, ...] = ()
+    view: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    not_computed: tuple[NotDone, ...] = ()
+    missing: tuple[str, ...] = ()
+    declined: str = ""
+    notice: str = ""
+    timings: dict[str, float] = {}
+
+    @property
+    def by_id(self) -> dict[str, Evidence]:
+        """The evidence of the run by its id."""
+        return {e.id: e for e in self.evidence}

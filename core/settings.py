@@ -1,0 +1,59 @@
+"""Settings: one TOML file, then the environment (`OUTCRY_HOME`, `OUTCRY_CONCURRENCY`, ...) over it."""
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from openoutcry.core.errors import UsageError
+
+
+class Settings(BaseSettings):
+    """What a person may set."""
+
+    model_config = SettingsConfigDict(env_prefix="OUTCRY_", extra="forbid", frozen=True)
+
+    home: Path = Field(Path(".outcry"), description="data folder, relative to the settings file")
+    deadline: float = Field(120.0, gt=0, description="seconds a role may take")
+    concurrency: int = Field(8, ge=1, le=1024, description="questions in flight at once in ask_many")
+    log_level: str = Field("warning", pattern="^(debug|info|warning|error)$")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment stands over the file."""
+        return env_settings, init_settings
+
+
+def load(path: Path | None = None) -> Settings:
+    """Read *path* (default: `desk.toml` in the current folder, if there is one).
+
+    Raises UsageError for a missing file, broken TOML, an unknown key or a value out of bounds.
+    """
+    if path is None:
+        default = Path("desk.toml")
+        path = default if default.is_file() else None
+    elif not path.is_file():
+        raise UsageError(f"expected a settings file, found nothing at {path}")
+    try:
+        values = {} if path is None else TomlConfigSettingsSource(Settings, path)()
+        settings = Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"setting {key!r} in {path or 'the environment'}: {first['msg']}") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is not readable TOML: {error}") from None
+    root = Path() if path is None else path.parent
+    return settings.model_copy(update={"home": root / settings.home})

@@ -1,0 +1,1 @@
+"""How people reach the desk: the terminal, the chat, and report pages."""

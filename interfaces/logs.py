@@ -1,0 +1,30 @@
+"""Logs, set up once: on stderr, readable in a terminal and JSON elsewhere, each line with its run id."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+
+def configure(level: str) -> None:
+    """Send structlog to stderr at *level* and above."""
+    terminal = sys.stderr.isatty()
+    last: Any = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            *([] if terminal else [structlog.processors.dict_tracebacks]),
+            last,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=_Stderr,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _Stderr(*_: object) -> structlog.PrintLogger:  # noqa: N802  # structlog calls it like a class
+    """A logger on whatever stderr is at that moment, so that a captured or closed one is not kept."""
+    return structlog.PrintLogger(sys.stderr)

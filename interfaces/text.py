@@ -1,0 +1,122 @@
+"""The report as plain text: what a person reads in the terminal."""
+
+import shutil
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from openoutcry.core.claims import references, render
+from openoutcry.core.evidence import Evidence, show
+from openoutcry.core.report import Finding, Lean, NoFinding, Report
+
+LEANS = {
+    Lean.STRONG_DOWN: "leans strongly down",
+    Lean.DOWN: "leans down",
+    Lean.NEUTRAL: "leans neither way",
+    Lean.UP: "leans up",
+    Lean.STRONG_UP: "leans strongly up",
+    Lean.NONE: "takes no side",
+}
+
+
+def width() -> int:
+    """Columns to write in: the terminal's, at most 100."""
+    return min(shutil.get_terminal_size((100, 24)).columns, 100)
+
+
+def wrap(line: str, first: str = "", rest: str | None = None) -> str:
+    """Fold a line at the width, with an indent; a reference in brackets stays with its figure."""
+    indent = " " * len(first) if rest is None else rest
+    glued = line.replace(" [E", "\u00a0[E").replace(" %", "\u00a0%")
+    folded = textwrap.fill(
+        glued, width(), initial_indent=first, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return folded.replace("\u00a0", " ")
+
+
+def report(answer: Report) -> str:
+    """The whole report: answer, view, each role, what was left out and why, and where to look further."""
+    return "\n".join(_report(answer))
+
+
+def _report(answer: Report) -> Iterator[str]:
+    evidence = answer.by_id
+    yield wrap(f"{answer.question.text}   (as of {answer.as_of})")
+    if answer.declined:
+        yield ""
+        yield wrap(answer.declined)
+        return
+    if answer.notice:
+        yield wrap(answer.notice)
+    if answer.headline:
+        yield ""
+        yield wrap(render(answer.headline, evidence, cite=True))
+    if answer.claims:
+        yield ""
+        yield from (claim(c, evidence) for c in answer.claims)
+    if answer.view:
+        yield ""
+        yield from view(answer)
+    for finding in answer.findings:
+        yield ""
+        yield from _finding(finding, evidence)
+    yield from _left_out(answer)
+    yield ""
+    yield from _footer(answer)
+
+
+def claim(text: str, evidence: dict[str, Evidence]) -> str:
+    """One sentence with its digits and where each comes from."""
+    return wrap(render(text, evidence, cite=True), "  - ", "    ")
+
+
+def view(answer: Report) -> Iterator[str]:
+    """The probabilities, the roles' own, and how far they lie apart."""
+    seen = answer.by_id[answer.view]
+    event = seen.conventions["event"]
+    shown = {name: show(figure) for name, figure in seen.figures.items()}
+    yield wrap(f"View over {shown['horizon']} [{answer.view}]: {shown['p_up']} for {event}, {shown['p_down']} against")
+    roles = [f"{n.removesuffix('_p_up')} {v}" for n, v in shown.items() if n.endswith("_p_up")]
+    apart = f"; disagreement {shown['disagreement']}" if len(roles) > 1 else ""
+    yield wrap(f"base rate {shown['base_rate']}; {', '.join(roles) or 'no role takes a side'}{apart}", "  ")
+
+
+def _finding(finding: Finding | NoFinding, evidence: dict[str, Evidence]) -> Iterator[str]:
+    if isinstance(finding, NoFinding):
+        yield wrap(f"{finding.role} ({finding.model}): no finding: {finding.reason}")
+        return
+    yield f"{finding.role} ({finding.model}) {LEANS[finding.lean]}"
+    yield from (claim(c, evidence) for c in finding.claims)
+
+
+def _left_out(answer: Report) -> Iterator[str]:
+    refused = (f"{n.tool}{f' of {n.ticker}' if n.ticker else ''}: {n.reason}" for n in answer.not_computed)
+    dropped = (f"{d.role} said {d.claim!r}: {d.reason}" for d in answer.dropped)
+    for title, lines in (
+        ("Not computed", refused),
+        ("Missing data", answer.missing),
+        ("Left out because it could not be grounded", dropped),
+    ):
+        yield from _section(title, lines)
+
+
+def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
+    folded = [wrap(line, "  - ", "    ") for line in lines]
+    if folded:
+        yield ""
+        yield title
+        yield from folded
+
+
+def _footer(answer: Report) -> Iterator[str]:
+    yield f"run {answer.run}   data {answer.snapshot}   {answer.timings.get('total', 0):.2f} s"
+    cited = next((r for r in references(answer.headline)), None)
+    if cited:
+        yield f"check a number: outcry explain {answer.run} {cited[0]}.{_telling(answer)}"
+
+
+def _telling(answer: Report) -> str:
+    """The first figure of the headline that is a measurement, not a name."""
+    for eid, name in references(answer.headline):
+        if not isinstance(answer.by_id[eid].figures[name].value, str):
+            return name
+    return references(answer.headline)[0][1]

@@ -1,0 +1,201 @@
+"""The one place that builds concrete things, and the desk that a program talks to."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import structlog
+from pydantic_ai.models import Model
+
+import openoutcry
+from openoutcry.agents import bundle, questions
+from openoutcry.agents.calls import Call
+from openoutcry.agents.flow import Step, Watch, answer
+from openoutcry.agents.house.model import HouseModel
+from openoutcry.agents.team import ROLES, Team
+from openoutcry.agents.workbench import Live, Source
+from openoutcry.core.clock import AsOf
+from openoutcry.core.errors import OutcryError
+from openoutcry.core.report import Question, Report
+from openoutcry.core.settings import Settings, load
+from openoutcry.interfaces.logs import configure
+from openoutcry.interfaces.page import Shown
+from openoutcry.tools import warehouse
+from openoutcry.tools.view import View, Warehouse
+
+T = TypeVar("T")
+
+
+def house_models() -> dict[str, Model]:
+    """The embedded default in every seat."""
+    return {name: HouseModel(import_module(f"openoutcry.agents.house.{name}").rules) for name in ROLES}
+
+
+def _quiet(_: Step) -> None:
+    """Watch nothing."""
+
+
+class Desk:
+    """A desk over one data folder: ask it, and each answer is stored as a run.
+
+    Safe to share between tasks and threads. A new snapshot of the data is picked up at the next question;
+    runs in flight finish on the one that they began with.
+    """
+
+    def __init__(self, settings: Settings, models: Mapping[str, Model] | None = None) -> None:
+        self.settings = settings
+        self.team = Team({**house_models(), **(models or {})}, settings.deadline)
+        self._open: dict[Path, Warehouse] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(
+        cls, path: str | Path | None = None, *, home: str | Path | None = None, models: Mapping[str, Model] | None = None
+    ) -> Self:
+        """Open by a settings file (default `desk.toml` here, if any) or directly by its data folder *home*.
+
+        *models* gives pydantic-ai models by role name (analyst, sentiment, risk, coordinator, reader); a
+        role without one is answered by house rules. Raises UsageError for a bad setting.
+        """
+        settings = load(Path(path) if path else None)
+        if home is not None:
+            settings = settings.model_copy(update={"home": Path(home)})
+        configure(settings.log_level)
+        return cls(settings, models)
+
+    def warehouse(self) -> Warehouse:
+        """The snapshot in force. Raises EmptyWarehouse."""
+        path = warehouse.current(self.settings.home)
+        with self._lock:
+            if path not in self._open:
+                self._open[path] = Warehouse(path)
+            return self._open[path]
+
+    async def ask(
+        self,
+        text: str,
+        as_of: str | None = None,
+        *,
+        tickers: Sequence[str] = (),
+        horizon: int | None = None,
+        previous: Question | None = None,
+        watch: Watch = _quiet,
+    ) -> Shown:
+        """Answer a question as known at *as_of* (default: named in the words, else the newest data).
+
+        *horizon* is in trading days; *previous* is the question before it in a conversation. Raises
+        UsageError, DataError or ModelError, each with one line that says what to do.
+        """
+        view, question = await asyncio.to_thread(self._read, text, as_of, tickers, horizon, previous)
+        run, started = bundle.new_run()
+        calls: list[Call] = []
+        with structlog.contextvars.bound_contextvars(run=run):
+            source = Live()
+            report = await answer(question, view, self.team, source, run=run, calls=calls, watch=watch)
+            manifest = self._manifest(run, started, report)
+            results = [*report.evidence, *report.not_computed]
+            await asyncio.to_thread(bundle.write, self.settings.home, manifest, report, results, calls)
+        return Shown.of(report)
+
+    def _read(
+        self, text: str, as_of: str | None, tickers: Sequence[str], horizon: int | None, previous: Question | None
+    ) -> tuple[View, Question]:
+        named = as_of or questions.as_of_in(text)
+        view = self.warehouse().view(AsOf.parse(named) if named else None)
+        question = questions.read(
+            text, view.tickers(), view.names(), tickers=tickers, horizon=horizon, previous=previous
+        )
+        return view, question
+
+    def ask_sync(self, text: str, as_of: str | None = None, **options: Any) -> Shown:
+        """`ask`, for code that is not async; works inside a notebook's running loop too."""
+        return run_sync(self.ask(text, as_of, **options))
+
+    async def ask_many(
+        self, asked: Sequence[str], as_of: str | None = None, *, limit: int | None = None
+    ) -> list[Shown | OutcryError]:
+        """Answer many questions, at most *limit* at once (default: the setting `concurrency`), in order.
+
+        A question that fails gives its error in its place; the others are not touched.
+        """
+        gate = asyncio.Semaphore(limit or self.settings.concurrency)
+
+        async def one(text: str) -> Shown | OutcryError:
+            async with gate:
+                try:
+                    return await self.ask(text, as_of)
+                except OutcryError as error:
+                    return error
+
+        return list(await asyncio.gather(*map(one, asked)))
+
+    def runs(self) -> list[str]:
+        """Ids of the stored runs, oldest first."""
+        return bundle.listing(self.settings.home)
+
+    def load(self, run: str) -> bundle.Bundle:
+        """A stored run by id, by part of it, or `last`. Raises UsageError or BrokenRun."""
+        return bundle.read(self.settings.home, run)
+
+    async def replay(self, run: str) -> Shown:
+        """Answer a stored run again from its own record: no data, no model, the same report but for timings.
+
+        Raises BrokenRun where the code now asks for something that the run did not record.
+        """
+        stored = self.load(run)
+        report, manifest = stored.report, stored.manifest
+        view = View.detached(AsOf.parse(report.as_of), manifest.snapshot)
+        team = Team(bundle.models(stored), self.settings.deadline)
+        source: Source = bundle.Kept(stored)
+        return Shown.of(
+            await answer(report.question, view, team, source, run=report.run, calls=[], watch=_quiet)
+        )
+
+    def _manifest(self, run: str, started: str, report: Report) -> bundle.Manifest:
+        return bundle.Manifest(
+            run=run,
+            started_at=started,
+            question=report.question.text,
+            as_of=report.as_of,
+            snapshot=report.snapshot,
+            models={role: model.model_name for role, model in self.team.models.items()},
+            prompts=self._prompts,
+            code=self._code,
+            version=openoutcry.__version__,
+        )
+
+    @cached_property
+    def _prompts(self) -> dict[str, str]:
+        return self.team.digests()
+
+    @cached_property
+    def _code(self) -> str:
+        return bundle.code_digest(Path(openoutcry.__file__).parent)
+
+    def close(self) -> None:
+        """Release every snapshot."""
+        with self._lock:
+            for opened in self._open.values():
+                opened.close()
+            self._open.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def run_sync(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end, on a thread of its own where a loop already runs here."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()

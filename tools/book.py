@@ -1,0 +1,57 @@
+"""What the book holds of a ticker, at the newest close known."""
+
+import numpy as np
+
+from openoutcry.core.errors import NotComputed, UnknownTicker
+from openoutcry.core.evidence import Evidence
+from openoutcry.tools.arguments import Ticker
+from openoutcry.tools.figures import count, day, fraction, per_share, text, usd
+from openoutcry.tools.view import View
+
+
+def position(view: View, ticker: Ticker) -> Evidence:
+    """The book's holding of *ticker*: shares, market value, and share of the book's gross value.
+
+    Uses the newest day of the book known by now and the newest close of each holding; gross value is the
+    sum of absolute market values. Raises NotComputed without positions or without *ticker* among them.
+    """
+    rows = view.query(
+        "SELECT book, date, ticker, quantity, known_at FROM positions "
+        "WHERE date = (SELECT max(date) FROM positions) AND quantity <> 0 ORDER BY book, ticker"
+    )
+    held = list(zip(rows.cells("ticker"), rows.cells("quantity"), strict=True))
+    mine = [quantity for name, quantity in held if name == ticker]
+    if not mine:
+        raise NotComputed(f"needs a position in {ticker}; the book known by {view.as_of} holds none")
+    values: dict[str, float] = {}
+    missing: list[str] = []
+    for name, quantity in held:
+        try:
+            prices = view.prices(name)
+        except (UnknownTicker, NotComputed):
+            missing.append(f"{name}: held, but no usable price is known; left out of the gross value")
+            continue
+        close = prices.values[-1] if prices.traded is None else prices.traded[-1]
+        values[name] = values.get(name, 0.0) + abs(quantity) * float(close)
+    prices = view.prices(ticker)
+    close = float(prices.values[-1] if prices.traded is None else prices.traded[-1])
+    quantity = float(np.sum(mine))
+    return view.evidence(
+        "position",
+        {"ticker": ticker},
+        {
+            "ticker": text(ticker),
+            "shares": count(quantity),
+            "close": per_share(close),
+            "value": usd(quantity * close),
+            "gross_share": fraction(abs(quantity) * close / sum(values.values())),
+            "holdings": count(len(held)),
+            "book_date": day(rows.days("date")[0]),
+        },
+        [rows, prices.rows],
+        conventions={
+            "value": f"shares times the newest {'close' if prices.traded is not None else prices.basis}",
+            "gross share": "absolute value over the sum of absolute values of all books",
+        },
+        missing=missing,
+    )

@@ -1,0 +1,139 @@
+"""Files into raw rows: CSV, Parquet and JSONL, a line number beside each, broken lines told apart."""
+
+import csv
+import gzip
+import importlib.util
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from openoutcry.core.errors import BadFile
+from openoutcry.tools.rows import DATASETS, Dataset, Item
+
+SUFFIXES = (".csv", ".parquet", ".jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """A row as found, or, with `broken`, a line that could not be read as a row."""
+
+    line: int
+    values: Mapping[str, Any]
+    broken: str = ""
+
+
+def read(path: Path) -> Iterator[RawRow]:
+    """Yield the rows of a file. Raises BadFile where the file as a whole cannot be read."""
+    try:
+        match path.suffix.lower():
+            case ".csv":
+                yield from _csv(path)
+            case ".jsonl":
+                yield from _jsonl(path)
+            case ".parquet":
+                yield from _parquet(path)
+            case other:
+                raise BadFile(f"{path}: expected a file ending in {', '.join(SUFFIXES)}, got {other or 'none'}")
+    except FileNotFoundError:
+        raise BadFile(f"{path}: no such file; check the path") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadFile(f"{path}: cannot be read as {path.suffix[1:]}: {error}") from None
+
+
+def _csv(path: Path) -> Iterator[RawRow]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        header = [name.strip().lower() for name in next(reader, [])]
+        line = reader.line_num + 1
+        for cells in reader:
+            if len(cells) == len(header):
+                yield RawRow(line, dict(zip(header, cells, strict=True)))
+            elif cells:
+                values = {f"column_{i}": cell for i, cell in enumerate(cells, 1)}
+                yield RawRow(line, values, f"expected {len(header)} cells, found {len(cells)}")
+            line = reader.line_num + 1
+
+
+def _jsonl(path: Path) -> Iterator[RawRow]:
+    with path.open("rb") as file:
+        for line, raw in enumerate(file, 1):
+            text = raw.decode("utf-8", "replace").strip()
+            if not text:
+                continue
+            try:
+                row: Any = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                yield RawRow(line, {"text": text[:1000]}, f"not JSON: {error}")
+                continue
+            if isinstance(row, dict):
+                found = cast("dict[str, Any]", row)
+                yield RawRow(line, {str(k).lower(): v for k, v in found.items()})
+            else:
+                yield RawRow(line, {"text": text[:1000]}, "expected a JSON object")
+
+
+def _parquet(path: Path) -> Iterator[RawRow]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            line = 1
+            for batch in file.iter_batches():
+                names = [str(name).lower() for name in batch.schema.names]
+                for row in zip(*(_plain(column) for column in batch.columns), strict=True):
+                    yield RawRow(line, dict(zip(names, row, strict=True)))
+                    line += 1
+    except pa.ArrowInvalid as error:
+        raise BadFile(f"{path}: cannot be read as parquet: {error}") from None
+
+
+def _plain(column: Any) -> list[Any]:
+    """Cells as a text file would hold them: dates and times in ISO form."""
+    return [v.isoformat() if hasattr(v, "isoformat") else v for v in column.to_pylist()]
+
+
+def recognise(path: Path, columns: frozenset[str]) -> Dataset:
+    """The data set that a file with these columns is. Raises BadFile where none fits."""
+    for dataset in DATASETS.values():
+        if any(signs <= columns for signs in dataset.signs):
+            return dataset
+    kinds = "; ".join(f"{d.name}: {', '.join(sorted(d.signs[0]))}" for d in DATASETS.values())
+    found = ", ".join(sorted(columns)) or "no columns"
+    raise BadFile(f"{path}: expected the columns of one data set ({kinds}), found {found}")
+
+
+def long(dataset: Dataset, row: RawRow) -> Iterator[RawRow]:
+    """Turn a wide row of quarterly figures into one row an item; other rows pass as they are."""
+    if dataset.name != "fundamentals" or row.broken or "item" in row.values:
+        yield row
+        return
+    items = {str(item) for item in Item}
+    shared = {k: v for k, v in row.values.items() if k not in items}
+    for item in items & row.values.keys():
+        if row.values[item] not in ("", None):
+            yield RawRow(row.line, {**shared, "item": item, "value": row.values[item]})
+
+
+def sample_prices() -> Path:
+    """The daily adjusted closes that the installed skfolio carries; skfolio itself is not imported."""
+    spec = importlib.util.find_spec("skfolio")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        path = Path(folder) / "datasets" / "data" / "sp500_dataset.csv.gz"
+        if path.is_file():
+            return path
+    raise BadFile("the sample prices come with the package skfolio, which is not installed: pip install skfolio")
+
+
+def read_sample_prices(path: Path) -> Iterator[RawRow]:
+    """Melt the wide file (a column a ticker) into rows of the prices table."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        table = list(csv.reader(file))
+    tickers, last = table[0][1:], table[-1][0]
+    for line, (day, *cells) in enumerate(table[1:], 2):
+        for ticker, cell in zip(tickers, cells, strict=True):
+            if cell:
+                values = {"ticker": ticker, "date": day, "adj_close": cell, "adjusted_through": last}
+                yield RawRow(line, values)

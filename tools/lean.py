@@ -1,0 +1,77 @@
+"""Directions into probabilities: a base rate from the data, moved by each role's lean."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from openoutcry.core.errors import NotComputed
+from openoutcry.core.evidence import Evidence
+from openoutcry.core.report import Lean
+from openoutcry.tools.figures import day, fraction, probability, sessions, text
+from openoutcry.tools.view import View
+
+SHIFT = {Lean.STRONG_DOWN: -0.5, Lean.DOWN: -0.25, Lean.NEUTRAL: 0.0, Lean.UP: 0.25, Lean.STRONG_UP: 0.5}
+WINDOW = 2520
+
+
+def combine_views(
+    view: View, tickers: tuple[str, ...], horizon: int, leans: Mapping[str, Lean]
+) -> Evidence:
+    """The desk's view: the chance that the first ticker ends *horizon* sessions higher.
+
+    With two tickers: that the first one's return beats the second's. The base rate is how often that
+    happened in overlapping windows of the last 2,520 sessions. Each role with a lean moves its log-odds
+    by a fixed step; the desk's view is the mean of those log-odds, so each role weighs the same. A role
+    without a lean is left out. Raises UnknownTicker, or NotComputed with fewer than 60 windows.
+    """
+    first = view.prices(tickers[0])
+    rows, dates, spans = [first.rows], first.dates, _spans(first.values, horizon)
+    if len(tickers) > 1:
+        other = view.prices(tickers[1])
+        dates, left, right = np.intersect1d(first.dates, other.dates, return_indices=True)
+        spans = _spans(first.values[left], horizon) - _spans(other.values[right], horizon)
+        rows.append(other.rows)
+    if len(spans) < 60:
+        raise NotComputed(f"needs 60 windows of {horizon} sessions for a base rate, there are {len(spans)}")
+    share = min(max(float((spans > 0).mean()), 0.01), 0.99)
+    base = math.log(share / (1 - share))
+    odds = {role: base + SHIFT[lean] for role, lean in leans.items() if lean in SHIFT}
+    chances = {role: _chance(x) for role, x in odds.items()}
+    desk = _chance(sum(odds.values()) / len(odds)) if odds else share
+    disagreement = max(chances.values()) - min(chances.values()) if chances else 0.0
+    return view.evidence(
+        "combine_views",
+        {"tickers": list(tickers), "horizon": horizon, "leans": {r: str(v) for r, v in leans.items()}},
+        {
+            "ticker": text(tickers[0]),
+            **({"other": text(tickers[1])} if len(tickers) > 1 else {}),
+            "horizon": sessions(horizon),
+            "p_up": probability(desk),
+            "p_down": probability(1 - desk),
+            "base_rate": probability(share),
+            "windows": sessions(len(spans)),
+            **{f"{role}_p_up": probability(p) for role, p in chances.items()},
+            "disagreement": fraction(disagreement),
+            "last_date": day(dates[-1].astype("datetime64[D]").item()),
+        },
+        rows,
+        conventions={
+            "event": "a higher close at the end of the horizon"
+            if len(tickers) == 1
+            else f"{tickers[0]} returns more than {tickers[1]} over the horizon",
+            "base rate": f"overlapping windows of the last {WINDOW} sessions",
+            "steps": ", ".join(f"{lean} {step:+g}" for lean, step in SHIFT.items()) + " in log-odds",
+            "pooling": "mean of log-odds, equal weights",
+            "disagreement": "highest less lowest role probability",
+        },
+    )
+
+
+def _spans(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", horizon: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    recent = values[-(WINDOW + 1) :]
+    return recent[horizon:] / recent[:-horizon] - 1
+
+
+def _chance(log_odds: float) -> float:
+    return 1 / (1 + math.exp(-log_odds))

@@ -1,0 +1,124 @@
+"""What the price did: level, change, range, and how often a horizon ended higher."""
+
+from datetime import timedelta
+
+import numpy as np
+
+from openoutcry.core.errors import NotComputed
+from openoutcry.core.evidence import Evidence, Series
+from openoutcry.tools.arguments import Horizon, Ticker, Window
+from openoutcry.tools.figures import day, fraction, per_share, sessions, text
+from openoutcry.tools.view import Prices, View
+
+STALE = timedelta(days=7)
+RETURNS = "simple returns on {basis}, close to close"
+
+
+def stale(view: View, prices: Prices) -> list[str]:
+    """A note where the newest close is more than a week older than the as-of."""
+    last = prices.last_date()
+    if view.as_of.date - last > STALE:
+        return [f"{prices.ticker} prices after {last}: none known by {view.as_of}"]
+    return []
+
+
+def points(prices: Prices, window: int) -> Series:
+    """The last *window* closes as points of a picture."""
+    dates = prices.dates[-window:].astype("datetime64[D]").tolist()
+    return Series(dates=tuple(dates), values=tuple(prices.values[-window:].tolist()))
+
+
+def price_summary(view: View, ticker: Ticker) -> Evidence:
+    """Latest close, changes over a month, a quarter and a year, and the 252-session range.
+
+    Changes are simple returns over 21, 63 and 252 sessions. Raises UnknownTicker, or NotComputed with
+    fewer than 22 closes; a longer span that the data does not reach is listed as missing.
+    """
+    prices = view.prices(ticker)
+    values = prices.values
+    prices.returns(21, needed=21)
+    figures = {
+        "ticker": text(ticker),
+        "close": per_share(values[-1]),
+        "last_date": day(prices.last_date()),
+    }
+    missing = stale(view, prices)
+    for name, span in (("month", 21), ("quarter", 63), ("year", 252)):
+        if len(values) > span:
+            figures[f"return_{name}"] = fraction(values[-1] / values[-1 - span] - 1)
+        else:
+            missing.append(f"{ticker} return over {span} sessions: {len(values)} closes known")
+    year = values[-252:]
+    figures["high"] = per_share(year.max())
+    figures["low"] = per_share(year.min())
+    figures["below_high"] = fraction(1 - values[-1] / year.max())
+    return view.evidence(
+        "price_summary",
+        {"ticker": ticker},
+        figures,
+        [prices.rows],
+        conventions={"price": prices.basis, "returns": RETURNS.format(basis=prices.basis)},
+        missing=missing,
+        series={"close": points(prices, 504)},
+    )
+
+
+def returns(view: View, ticker: Ticker, horizon: Horizon = 10, window: Window = 2520) -> Evidence:
+    """How returns over *horizon* sessions were spread within the last *window* sessions.
+
+    Overlapping windows, one starting each session, so neighbours share days. Raises UnknownTicker, or
+    NotComputed with fewer than 60 of them.
+    """
+    prices = view.prices(ticker)
+    spans = prices.horizon_returns(window, horizon, needed=60)
+    return view.evidence(
+        "returns",
+        {"ticker": ticker, "horizon": horizon, "window": window},
+        {
+            "ticker": text(ticker),
+            "horizon": sessions(horizon),
+            "observations": sessions(len(spans)),
+            "mean": fraction(spans.mean()),
+            "median": fraction(np.median(spans)),
+            "worst": fraction(spans.min()),
+            "best": fraction(spans.max()),
+            "share_up": fraction((spans > 0).mean()),
+            "last_date": day(prices.last_date()),
+        },
+        [prices.rows],
+        conventions={"returns": RETURNS.format(basis=prices.basis), "horizon": "overlapping windows, in sessions"},
+        missing=stale(view, prices),
+    )
+
+
+def relative_return(view: View, ticker: Ticker, other: Ticker, window: Window = 252) -> Evidence:
+    """How *ticker* did against *other* over the last *window* sessions that both have.
+
+    Correlation is of daily simple returns (Pearson). Raises UnknownTicker, or NotComputed with fewer than
+    60 common sessions or where either series never moves.
+    """
+    a, b = view.prices(ticker), view.prices(other)
+    dates, left, right = np.intersect1d(a.dates, b.dates, return_indices=True)
+    x, y = a.values[left][-(window + 1) :], b.values[right][-(window + 1) :]
+    if len(x) < 61:
+        raise NotComputed(f"needs 60 common daily returns; {ticker} and {other} share {max(len(x) - 1, 0)}")
+    dx, dy = x[1:] / x[:-1] - 1, y[1:] / y[:-1] - 1
+    if not dx.any() or not dy.any():
+        raise NotComputed(f"needs prices that move; {ticker if not dx.any() else other} is constant")
+    return view.evidence(
+        "relative_return",
+        {"ticker": ticker, "other": other, "window": window},
+        {
+            "ticker": text(ticker),
+            "other": text(other),
+            "window": sessions(len(x) - 1),
+            "return": fraction(x[-1] / x[0] - 1),
+            "other_return": fraction(y[-1] / y[0] - 1),
+            "difference": fraction(x[-1] / x[0] - y[-1] / y[0]),
+            "correlation": fraction(np.corrcoef(dx, dy)[0, 1]),
+            "last_date": day(dates[-1].astype("datetime64[D]").item()),
+        },
+        [a.rows, b.rows],
+        conventions={"returns": f"simple returns on {a.basis} and {b.basis}", "correlation": "Pearson, daily"},
+        missing=[*stale(view, a), *stale(view, b)],
+    )

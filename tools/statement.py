@@ -1,0 +1,235 @@
+"""Which SQL a model may run: one SELECT over the named tables that reads no clock, chance or catalog."""
+
+import json
+from collections.abc import Collection, Iterator
+from types import TracebackType
+from typing import NoReturn, Self, TypeAlias, cast
+
+import duckdb
+
+from openoutcry.core.errors import SqlRefused
+
+MAX_CHARACTERS = 10_000
+MAX_DEPTH = 250
+
+Node: TypeAlias = dict[str, object]
+Scope: TypeAlias = frozenset[str]
+
+_KINDS = frozenset(
+    {
+        *("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE"),
+        *("BASE_TABLE", "SUBQUERY", "JOIN", "EMPTY", "EXPRESSION_LIST", "TABLE_FUNCTION"),
+        *("DISTINCT_MODIFIER", "LIMIT_MODIFIER", "ORDER_MODIFIER"),
+        *("ASCENDING", "DESCENDING", "ORDER_DEFAULT"),
+    }
+)
+_EXPRESSIONS = frozenset(
+    {
+        *("BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT"),
+        *("FUNCTION", "LAMBDA", "OPERATOR", "POSITIONAL_REFERENCE", "STAR", "SUBQUERY", "TYPE", "WINDOW"),
+    }
+)
+_TABLE_FUNCTIONS = frozenset({"unnest", "range", "generate_series"})
+# What DuckDB answers to a bare word that is no column: the clock, or who and where the session is.
+_WORDS = frozenset(
+    {
+        *("current_catalog", "current_date", "current_role", "current_schema", "current_time"),
+        *("current_timestamp", "current_user", "localtime", "localtimestamp", "session_user", "user"),
+    }
+)
+# Marked CONSISTENT by DuckDB 2.0, or a macro over nothing, and still not a function of its arguments
+# alone; then those that plan or bind other SQL, draw a sample, or trust bytes given as internal state.
+_FUNCTIONS = _WORDS | frozenset(
+    {
+        *("current_localtime", "current_localtimestamp", "version"),
+        *("json_serialize_sql", "json_serialize_plan", "json_deserialize_sql", "make_type"),
+        *("reservoir_quantile", "parse_duckdb_log_message"),
+        *("combine", "combine_aggr", "finalize", "to_aggregate_state", "create_sort_key", "index_key"),
+    }
+)
+# These take an aggregate's name as text.
+_BY_NAME = frozenset({"aggregate", "array_aggr", "array_aggregate", "list_aggr", "list_aggregate"})
+
+
+def check(sql: str, tables: Collection[str]) -> None:
+    """Raise SqlRefused unless *sql* is one SELECT over *tables* that always gives the same rows."""
+    with Gate() as gate:
+        gate.check(sql, tables)
+
+
+class Gate:
+    """Checks statements by their parse tree, refusing every construct it does not know.
+
+    It asks an empty DuckDB of its own for the trees and for what functions there are, so nothing of a
+    snapshot is opened to judge a statement.
+    """
+
+    def __init__(self) -> None:
+        self._parser = duckdb.connect(config={"autoload_known_extensions": False})
+        self._parser.execute(f"SET max_expression_depth = {MAX_DEPTH}")
+        self._functions = self._plain_functions()
+        self._macros = self._macro_bodies()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._parser.close()
+
+    def check(self, sql: str, tables: Collection[str]) -> None:
+        """Raise SqlRefused, in one line, unless *sql* may run over *tables*."""
+        if len(sql) > MAX_CHARACTERS:
+            _refuse(f"at most {MAX_CHARACTERS:,} characters", f"{len(sql):,}", "ask for less at once")
+        if any(character < " " and character not in "\t\n\r" for character in sql):
+            _refuse("text", "a control character", "leave it out")
+        self._one_select(sql)
+        self._walk(self._tree(sql), frozenset(name.lower() for name in tables))
+
+    def _one_select(self, sql: str) -> None:
+        try:
+            kinds = [statement.type for statement in self._parser.extract_statements(sql)]
+        except duckdb.Error as error:
+            _refuse("SQL", told(error), "correct the statement")
+        except (TypeError, UnicodeError):
+            _refuse("SQL as text", "characters that are no Unicode text", "leave them out")
+        if kinds != [duckdb.StatementType.SELECT]:
+            came = " and ".join(kind.name for kind in kinds[:3]) or "nothing"
+            _refuse("one SELECT", came, "write a single SELECT")
+
+    def _tree(self, sql: str) -> object:
+        row = self._parser.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+        try:
+            answer = cast(Node, json.loads(row[0] if row else "{}"))
+        except RecursionError:
+            _refuse(f"at most {MAX_DEPTH} levels of nesting", "more", "nest less")
+        if answer.get("error") is not False:
+            _refuse("a plain SELECT", str(answer.get("error_message")), "write a single SELECT")
+        return answer["statements"]
+
+    def _walk(self, tree: object, tables: Scope) -> None:
+        """Judge every node below *tree*; each carries the common table expressions it can see."""
+        todo: list[tuple[object, Scope]] = [(tree, frozenset())]
+        while todo:
+            item, ctes = todo.pop()
+            if isinstance(item, list):
+                todo.extend((child, ctes) for child in cast(list[object], item))
+            elif isinstance(item, dict):
+                node = cast(Node, item)
+                self._judge(node, tables, ctes)
+                todo.extend(_children(node, tables, ctes))
+
+    def _judge(self, node: Node, tables: Scope, ctes: Scope) -> None:
+        kind = node.get("class", node.get("type"))
+        if "class" in node:
+            if kind not in _EXPRESSIONS:
+                _refuse("a query of constants, columns and functions", str(kind), "leave it out")
+            self._judge_expression(node, str(kind))
+        elif "type" in node and kind not in _KINDS:
+            _refuse("SELECT from tables, joins and subqueries", str(kind), "write it as a plain SELECT")
+        if kind == "BASE_TABLE":
+            _judge_table(node, tables, ctes)
+        if kind == "TABLE_FUNCTION":
+            _judge_table_function(node)
+        if node.get("sample") is not None or node.get("at_clause") is not None:
+            _refuse("whole tables", "a sample or a past version of one", "filter or order instead")
+
+    def _judge_expression(self, node: Node, kind: str) -> None:
+        if kind in ("FUNCTION", "WINDOW"):
+            self._judge_function(node, _plain_name(node))
+        if kind == "TYPE":
+            _plain_name(node)
+        names = cast(list[str], node.get("column_names", []))
+        if kind == "COLUMN_REF" and len(names) == 1 and names[0].lower() in _WORDS:
+            _refuse_function(names[0])
+
+    def _judge_function(self, node: Node, name: str) -> None:
+        arguments = cast(list[Node], node.get("arguments", []))
+        known = name in self._functions or name in self._macros or name == "unnest"
+        if not known or name in _FUNCTIONS or node.get("export_state"):
+            _refuse_function(name)
+        if name == "age" and len(arguments) != 2:
+            _refuse("age of two instants", "age to the wall clock", "name the later instant as well")
+        if name in _BY_NAME:
+            self._judge_aggregate_name(arguments)
+        for body in self._macros.get(name, ()):
+            self._walk(self._tree(f"SELECT {body}"), frozenset())
+
+    def _judge_aggregate_name(self, arguments: list[Node]) -> None:
+        named = cast(Node, arguments[1]["expression"]) if len(arguments) > 1 else {}
+        text = cast(Node, named.get("literal") or {}).get("text")
+        if not isinstance(text, str) or text.lower() not in self._functions - _FUNCTIONS:
+            _refuse("an aggregate's name as plain text", str(text), "name one, such as 'sum'")
+
+    def _plain_functions(self) -> Scope:
+        """Return the functions DuckDB calls consistent in every overload, the internal ones left out."""
+        rows = self._parser.execute(
+            "SELECT lower(function_name) FROM duckdb_functions() WHERE NOT starts_with(function_name, '__')"
+            " AND function_type IN ('scalar', 'aggregate', 'window')"
+            " GROUP BY 1 HAVING bool_and(stability = 'CONSISTENT' AND schema_name = 'main')"
+        ).fetchall()
+        return frozenset(cast(str, row[0]) for row in rows)
+
+    def _macro_bodies(self) -> dict[str, tuple[str, ...]]:
+        """Return DuckDB's own scalar macros with their definitions, which are judged when one is called."""
+        rows = self._parser.execute(
+            "SELECT lower(function_name), list(macro_definition) FROM duckdb_functions()"
+            " WHERE function_type = 'macro' GROUP BY 1 HAVING bool_and(schema_name = 'main')"
+        ).fetchall()
+        return {cast(str, row[0]): tuple(cast(list[str], row[1])) for row in rows}
+
+
+def _children(node: Node, tables: Scope, ctes: Scope) -> Iterator[tuple[object, Scope]]:
+    """Yield each part of *node* with the common table expressions visible in it.
+
+    A name is visible after its own definition, and inside it only in the recursive half; elsewhere the
+    same name would be looked up in the catalog.
+    """
+    entries = cast(dict[str, list[Node]], node.get("cte_map") or {}).get("map", [])
+    for entry in entries:
+        name = str(entry["key"]).lower()
+        if name in tables:
+            _refuse("a new name for a WITH query", f"the table name {name}", "call it something else")
+        yield entry["value"], ctes
+        ctes = ctes | {name}
+    for key, value in node.items():
+        if key == "right" and node.get("type") == "RECURSIVE_CTE_NODE":
+            yield value, ctes | {str(node["cte_name"]).lower()}
+        elif key != "cte_map":
+            yield value, ctes
+
+
+def _judge_table(node: Node, tables: Scope, ctes: Scope) -> None:
+    name = _plain_name(node)
+    if name not in tables and name not in ctes:
+        _refuse(f"a table of: {', '.join(sorted(tables))}", name, "read from one of these")
+
+
+def _judge_table_function(node: Node) -> None:
+    name = _plain_name(cast(Node, node["function"]))
+    if name not in _TABLE_FUNCTIONS:
+        _refuse("a table, unnest, range or generate_series", f"{name}()", "read from a table")
+
+
+def _plain_name(node: Node) -> str:
+    """Return the one, unqualified name of a table, function or type."""
+    path = cast(list[str], cast(Node, node.get("qualified_name") or {}).get("path") or [])
+    qualified = any(node.get(key) for key in ("schema", "schema_name", "catalog", "catalog_name"))
+    if len(path) != 1 or qualified:
+        _refuse("a name without schema or catalog", ".".join(path) or "none", "leave the qualifier out")
+    return path[0].lower()
+
+
+def _refuse_function(name: str) -> NoReturn:
+    _refuse("functions of the data alone", name, "leave out what reads clock, chance, settings or catalog")
+
+
+def _refuse(expected: str, came: str, do: str) -> NoReturn:
+    raise SqlRefused(f"Expected {expected}; came {' '.join(came.split())[:200]}: {do}.")
+
+
+def told(error: Exception) -> str:
+    """Return what a DuckDB error says, in one line without its kind, the place and the advice."""
+    said = " ".join(str(error).split("\n\n")[0].split())
+    return said.split(": ", 1)[-1].split(". Use ")[0].rstrip(".:!")[:200]
