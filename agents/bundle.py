@@ -125,7 +125,9 @@ def read(home: Path, name: str) -> Bundle:
         )
     except OSError as error:
         where = Path(error.filename).name if error.filename else "a file"
-        raise BrokenRun(f"run {folder.name}: {where} cannot be read ({error.strerror}); the run is incomplete") from None
+        raise BrokenRun(
+            f"run {folder.name}: {where} cannot be read ({error.strerror}); the run is incomplete"
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
         raise BrokenRun(f"run {folder.name}: not a run of this version: {first['loc']} {first['msg']}") from None
@@ -166,4 +168,4 @@ def code_digest(package: Path) -> str:
 
 
 def _code(room: Path) -> list[Path]:
-    return [p for suffix in ("*.py", "*.j2") for p in room.rglob(suffix)]
+    return [p for suffix in ("*.py", "*.toml", "*.j2") for p in room.rglob(suffix)]

@@ -13,7 +13,7 @@ from openoutcry.agents.team import Team
 from openoutcry.agents.workbench import BLOCK, Source, Workbench, summary
 from openoutcry.core.errors import ModelError
 from openoutcry.core.evidence import Evidence
-from openoutcry.core.report import Finding, Kind, Lean, NoFinding, NotDone, Question, Report
+from openoutcry.core.report import Finding, Kind, Lean, NoFinding, Question, Report
 from openoutcry.tools.lean import combine_views
 from openoutcry.tools.view import View
 
@@ -43,9 +43,7 @@ async def answer(
     roles = ROLES[question.kind]
     benches = [_bench(role, i, view, team, source, calls) for i, role in enumerate((*roles, "coordinator"))]
     timings: dict[str, float] = {}
-    findings = await asyncio.gather(
-        *(_seat(b, question, team, calls, timings, watch) for b in benches[:-1])
-    )
+    findings = await asyncio.gather(*(_seat(b, question, team, calls, timings, watch) for b in benches[:-1]))
     chair = benches[-1]
     for bench in benches[:-1]:
         chair.evidence.update(sorted(bench.evidence.items(), key=lambda item: int(item[0][1:])))
@@ -82,7 +80,12 @@ def _bench(role: str, index: int, view: View, team: Team, source: Source, calls:
 
 
 async def _seat(
-    bench: Workbench, question: Question, team: Team, calls: list[Call], timings: dict[str, float], watch: Watch
+    bench: Workbench,
+    question: Question,
+    team: Team,
+    calls: list[Call],
+    timings: dict[str, float],
+    watch: Watch,
 ) -> Finding | NoFinding:
     watch(Step(bench.role, "began"))
     start = time.perf_counter()
@@ -100,9 +103,7 @@ async def _combine(chair: Workbench, question: Question, findings: list[Finding 
     return "" if "not_computed" in seen else str(seen["id"])
 
 
-def _brief(
-    question: Question, view_id: str, findings: list[Finding | NoFinding], chair: Workbench
-) -> dict[str, Any]:
+def _brief(question: Question, view_id: str, findings: list[Finding | NoFinding], chair: Workbench) -> dict[str, Any]:
     """What the coordinator is told: claims with references, and figures; no text of any document."""
     return {
         "question": question.text,

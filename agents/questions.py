@@ -25,12 +25,15 @@ _FORBIDDEN = re.compile(
     re.IGNORECASE,
 )
 _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    (Kind.COMPARE, re.compile(r"\b(compare\w*|comparison|versus|vs\.?|against|better|or|than|relative)\b", re.I)),
+    (
+        Kind.COMPARE,
+        re.compile(r"\b(compare\w*|comparison|versus|vs\.?|against|better|or|than|relative)\b", re.I),
+    ),
     (
         Kind.RISK,
         re.compile(
-            r"\b(risk\w*|var|value.at.risk|cvar|(?:expected )?shortfall|drawdowns?|volatil\w*|los[es]\w*|downside|safe\w*"
-            r"|danger\w*|exposure|tail)\b",
+            r"\b(risk\w*|var|value.at.risk|cvar|(?:expected )?shortfall|drawdowns?|volatil\w*|los[es]\w*|downside"
+            r"|safe\w*|danger\w*|exposure|tail)\b",
             re.I,
         ),
     ),
@@ -44,19 +47,35 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     (
         Kind.NEWS,
-        re.compile(r"\b(news|sentiment|headlines?|tone|mood|written|happen\w*|events?|press|said|saying|filings?)\b", re.I),
+        re.compile(
+            r"\b(news|sentiment|headlines?|tone|mood|written|happen\w*|events?|press|said|saying|filings?)\b",
+            re.I,
+        ),
     ),
     (
         Kind.OVERVIEW,
         re.compile(
-            r"\b(overview|outlook|views?|how (?:is|are|does|do|has)|doing|think|should (?:i|we)|buy|sell|hold|tell me|summar\w+"
-            r"|what about|brief\w*|analy[sz]e|analysis|look\w*|opinion|up or down|direction|position)\b",
+            r"\b(overview|outlook|views?|how (?:is|are|does|do|has)|doing|think|should (?:i|we)|buy|sell|hold"
+            r"|tell me|summar\w+|brief\w*|analy[sz]e|analysis|look\w*|opinion|up or down|direction|position)\b",
             re.I,
         ),
     ),
 )
+_WITH_LAST = re.compile(r"\b(compare\w*|versus|vs\.?|against|relative to|than)\b", re.I)
 _SESSIONS = {"day": 1, "session": 1, "week": 5, "month": 21, "quarter": 63, "year": 252}
-_WORDS = {"a": 1, "an": 1, "one": 1, "next": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "ten": 10, "twenty": 20}
+_WORDS = {
+    "a": 1,
+    "an": 1,
+    "one": 1,
+    "next": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "ten": 10,
+    "twenty": 20,
+}
 _HORIZON = re.compile(
     rf"\b(\d+|{'|'.join(_WORDS)})[\s-]+(?:trading[\s-]+|business[\s-]+)?({'|'.join(_SESSIONS)})s?\b", re.I
 )
@@ -64,10 +83,10 @@ _CONFIDENCE = re.compile(r"\b(\d{2}(?:\.\d+)?)\s*(?:%|percent|per cent)")
 _AS_OF = re.compile(r"\bas[\s-]of\s+(\d{4}-\d{2}-\d{2}(?:T[\d:]+)?)", re.I)
 _SYMBOL = re.compile(r"(?<![\w.])\$?([A-Z][A-Z0-9]{0,5}(?:[.\-][A-Z]{1,2})?)(?![\w])")
 _NOT_TICKERS = frozenset(
-    """A I AI AND ARE AS ASAP AT BE BEAT BUY BY CAGR CEO CFO CPI CVAR DCF DO EBIT EBITDA ECB EPS ES ESG ETF EU EUR FED FOMC
-    FOR FX FY GAAP GBP GDP GO HOLD HOW IF IN IPO IRS IS IT ITS LBO M&A ME MY NEWS NO NOT NYSE OF OK ON OR OTC P PE PEG PLEASE
-    PM Q QE R&D ROA ROE ROI ROIC S&P SEC SELL SHOULD SO THAN THE THEM THIS TO TTM UK UP US USA USD VAR VIX VS WE WHAT WHY
-    WITH YES YOY YTD YOU""".split()
+    """A I AI AND ARE AS ASAP AT BE BEAT BUY BY CAGR CEO CFO CPI CVAR DCF DO EBIT EBITDA ECB EPS ES ESG ETF EU
+    EUR FED FOMC FOR FX FY GAAP GBP GDP GO HOLD HOW IF IN IPO IRS IS IT ITS LBO M&A ME MY NEWS NO NOT
+    NYSE OF OK ON OR OTC P PE PEG PLEASE PM Q QE R&D ROA ROE ROI ROIC S&P SEC SELL SHOULD SO THAN THE
+    THEM THIS TO TTM UK UP US USA USD VAR VIX VS WE WHAT WHY WITH YES YOY YTD YOU""".split()
 )
 MAX_HORIZON = 252
 
@@ -99,13 +118,13 @@ def read(
     plain = _AS_OF.sub(" ", text)
     chosen = tuple(tickers) or _tickers(plain, known, names)
     _check(chosen, known)
+    if previous and len(chosen) < 2 and _WITH_LAST.search(plain):
+        chosen = tuple(dict.fromkeys((*previous.tickers[:1], *chosen)))
     kind = _kind(plain, chosen)
-    if kind is Kind.UNKNOWN and previous and not _FORBIDDEN.search(plain) and _follows_up(plain, chosen):
-        kind = previous.kind
+    if kind is Kind.UNKNOWN and not _FORBIDDEN.search(plain) and _follows_up(plain, chosen):
+        kind = previous.kind if previous else Kind.OVERVIEW if chosen else kind
     if previous and not chosen:
         chosen = previous.tickers
-    if kind is Kind.COMPARE and previous and len(chosen) == 1 and chosen[0] not in previous.tickers[:1]:
-        chosen = (*previous.tickers[:1], *chosen)
     if len(chosen) < 2 and kind is Kind.COMPARE:
         kind = Kind.OVERVIEW
     if kind is not Kind.UNKNOWN and not chosen:
@@ -131,8 +150,9 @@ def _kind(text: str, tickers: Sequence[str]) -> Kind:
 
 
 def _follows_up(text: str, tickers: Sequence[str]) -> bool:
-    """Whether short words such as "and over 20 days?" or "what about MSFT?" go on with the last question."""
-    return bool(tickers or _HORIZON.search(text) or _CONFIDENCE.search(text) or re.match(r"(?i)(and|why|again)\b", text))
+    """Whether words such as "and over 20 days?" or "what about MSFT?" go on with the last question."""
+    opens = re.match(r"(?i)(and|what about|how about|same|again)\b", text)
+    return bool(opens and (tickers or _HORIZON.search(text) or _CONFIDENCE.search(text)))
 
 
 def _tickers(text: str, known: Sequence[str], names: Mapping[str, str]) -> tuple[str, ...]:
@@ -162,7 +182,7 @@ def _check(chosen: Sequence[str], known: Sequence[str]) -> None:
         if ticker not in known:
             close = difflib.get_close_matches(ticker, known, n=1, cutoff=0.6)
             hint = f"did you mean {close[0]}? " if close else ""
-            raise UnknownTicker(f"no price of {ticker} is known by then; {hint}The data has {listing(known)}")
+            raise UnknownTicker(f"no price of {ticker} is known by then; {hint}the data has {listing(known)}")
 
 
 def listing(known: Sequence[str]) -> str:

@@ -69,7 +69,12 @@ class Team:
 
     async def read(self, ticker: str, document: Document, calls: list[Call]) -> Reading | None:
         """Have one document read, alone; None where the reader gives no valid reading."""
-        prompt = {"company": ticker, "filed_under": document.ticker, "kind": document.kind, "text": document.words[:20_000]}
+        prompt = {
+            "company": ticker,
+            "filed_under": document.ticker,
+            "kind": document.kind,
+            "text": document.words[:20_000],
+        }
         model = Recording(self.models["reader"], "reader", calls)
         try:
             async with asyncio.timeout(self._deadline):
@@ -97,7 +102,7 @@ def _prompt_digest(role: Role) -> str:
 
 
 def _agent(role: Role) -> Agent[Workbench, Any]:
-    agent = Agent(
+    agent: Agent[Workbench, Any] = Agent(
         output_type=role.output,
         instructions=role.instructions,
         deps_type=Workbench,

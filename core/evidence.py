@@ -68,9 +68,10 @@ class Quote(Frozen):
 class Evidence(Frozen):
     """What one tool call returned.
 
-    `id` (`E3`) is given by the run, and `asked` is the call as it was made, in one canonical line; `known_at` (UTC) is the newest moment at which any row used
-    became known; `items` are opaque ids that a later call may name; `conventions` states sign, quantile
-    rule, annualisation and the like; `missing` says what was asked for and could not be had.
+    `id` (`E3`) is given by the run, and `asked` is the call as it was made, in one canonical line;
+    `known_at` (UTC) is the newest moment at which any row used became known; `items` are opaque ids that a
+    later call may name; `conventions` states sign, quantile rule, annualisation and the like; `missing`
+    says what was asked for and could not be had; `quotes` are for the person alone.
     """
 
     id: str = ""

@@ -25,6 +25,6 @@ def configure(level: str) -> None:
     )
 
 
-def _Stderr(*_: object) -> structlog.PrintLogger:  # noqa: N802  # structlog calls it like a class
+def _Stderr(*_: object) -> structlog.PrintLogger:  # structlog calls it like a class
     """A logger on whatever stderr is at that moment, so that a captured or closed one is not kept."""
     return structlog.PrintLogger(sys.stderr)

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from openoutcry.core.claims import references, render
-from openoutcry.core.evidence import Evidence, show
+from openoutcry.core.evidence import Evidence, Unit, show
 from openoutcry.core.report import Finding, Lean, NoFinding, Report
 
 LEANS = {
@@ -18,6 +18,9 @@ LEANS = {
 }
 
 
+_GIVEN = (Unit.TEXT, Unit.DATE, Unit.SESSIONS, Unit.PROBABILITY)
+
+
 def width() -> int:
     """Columns to write in: the terminal's, at most 100."""
     return min(shutil.get_terminal_size((100, 24)).columns, 100)
@@ -28,7 +31,12 @@ def wrap(line: str, first: str = "", rest: str | None = None) -> str:
     indent = " " * len(first) if rest is None else rest
     glued = line.replace(" [E", "\u00a0[E").replace(" %", "\u00a0%")
     folded = textwrap.fill(
-        glued, width(), initial_indent=first, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        glued,
+        width(),
+        initial_indent=first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     return folded.replace("\u00a0", " ")
 
@@ -47,6 +55,18 @@ def _report(answer: Report) -> Iterator[str]:
         return
     if answer.notice:
         yield wrap(answer.notice)
+    yield from answer_lines(answer)
+    for finding in answer.findings:
+        yield ""
+        yield from _finding(finding, evidence)
+    yield from _left_out(answer)
+    yield ""
+    yield from _footer(answer)
+
+
+def answer_lines(answer: Report) -> Iterator[str]:
+    """The answer itself: headline, what supports it, and the view."""
+    evidence = answer.by_id
     if answer.headline:
         yield ""
         yield wrap(render(answer.headline, evidence, cite=True))
@@ -56,17 +76,11 @@ def _report(answer: Report) -> Iterator[str]:
     if answer.view:
         yield ""
         yield from view(answer)
-    for finding in answer.findings:
-        yield ""
-        yield from _finding(finding, evidence)
-    yield from _left_out(answer)
-    yield ""
-    yield from _footer(answer)
 
 
-def claim(text: str, evidence: dict[str, Evidence]) -> str:
+def claim(text: str, evidence: dict[str, Evidence], mark: str = "- ") -> str:
     """One sentence with its digits and where each comes from."""
-    return wrap(render(text, evidence, cite=True), "  - ", "    ")
+    return wrap(render(text, evidence, cite=True), f"  {mark}", "    ")
 
 
 def view(answer: Report) -> Iterator[str]:
@@ -109,14 +123,7 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 def _footer(answer: Report) -> Iterator[str]:
     yield f"run {answer.run}   data {answer.snapshot}   {answer.timings.get('total', 0):.2f} s"
-    cited = next((r for r in references(answer.headline)), None)
-    if cited:
-        yield f"check a number: outcry explain {answer.run} {cited[0]}.{_telling(answer)}"
-
-
-def _telling(answer: Report) -> str:
-    """The first figure of the headline that is a measurement, not a name."""
-    for eid, name in references(answer.headline):
-        if not isinstance(answer.by_id[eid].figures[name].value, str):
-            return name
-    return references(answer.headline)[0][1]
+    said = [r for text in (answer.headline, *answer.claims) for r in references(text)]
+    told = [(e, n) for e, n in said if answer.by_id[e].figures[n].unit not in _GIVEN]
+    if told:
+        yield f"check a number: outcry explain {answer.run} {'.'.join(told[0])}"

@@ -21,6 +21,7 @@ from openoutcry.agents.team import ROLES, Team
 from openoutcry.agents.workbench import Live, Source
 from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import OutcryError
+from openoutcry.core.evidence import Query
 from openoutcry.core.report import Question, Report
 from openoutcry.core.settings import Settings, load
 from openoutcry.interfaces.logs import configure
@@ -55,7 +56,11 @@ class Desk:
 
     @classmethod
     def open(
-        cls, path: str | Path | None = None, *, home: str | Path | None = None, models: Mapping[str, Model] | None = None
+        cls,
+        path: str | Path | None = None,
+        *,
+        home: str | Path | None = None,
+        models: Mapping[str, Model] | None = None,
     ) -> Self:
         """Open by a settings file (default `desk.toml` here, if any) or directly by its data folder *home*.
 
@@ -70,7 +75,9 @@ class Desk:
 
     def warehouse(self) -> Warehouse:
         """The snapshot in force. Raises EmptyWarehouse."""
-        path = warehouse.current(self.settings.home)
+        return self._opened(warehouse.current(self.settings.home))
+
+    def _opened(self, path: Path) -> Warehouse:
         with self._lock:
             if path not in self._open:
                 self._open[path] = Warehouse(path)
@@ -103,7 +110,12 @@ class Desk:
         return Shown.of(report)
 
     def _read(
-        self, text: str, as_of: str | None, tickers: Sequence[str], horizon: int | None, previous: Question | None
+        self,
+        text: str,
+        as_of: str | None,
+        tickers: Sequence[str],
+        horizon: int | None,
+        previous: Question | None,
     ) -> tuple[View, Question]:
         named = as_of or questions.as_of_in(text)
         view = self.warehouse().view(AsOf.parse(named) if named else None)
@@ -152,9 +164,14 @@ class Desk:
         view = View.detached(AsOf.parse(report.as_of), manifest.snapshot)
         team = Team(bundle.models(stored), self.settings.deadline)
         source: Source = bundle.Kept(stored)
-        return Shown.of(
-            await answer(report.question, view, team, source, run=report.run, calls=[], watch=_quiet)
-        )
+        return Shown.of(await answer(report.question, view, team, source, run=report.run, calls=[], watch=_quiet))
+
+    def again(self, stored: bundle.Bundle, query: Query) -> str:
+        """Run a statement of a stored run once more on its snapshot and say whether the rows are the same."""
+        path = warehouse.folder(self.settings.home) / f"{stored.manifest.snapshot}.duckdb"
+        if not path.is_file():
+            return f"not possible: snapshot {stored.manifest.snapshot} is no longer here"
+        return self._opened(path).again(query, AsOf.parse(stored.report.as_of))
 
     def _manifest(self, run: str, started: str, report: Report) -> bundle.Manifest:
         return bundle.Manifest(

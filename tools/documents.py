@@ -3,7 +3,8 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -59,15 +60,11 @@ def _documents(rows: Rows) -> list[Document]:
 def fetch(view: View, ids: list[str]) -> tuple[list[Document], Rows]:
     """The documents of these ids that are known by now, newest first."""
     marks = ", ".join("?" * len(ids)) or "''"
-    rows = view.query(
-        f"SELECT {_COLUMNS} FROM documents WHERE id IN ({marks}) ORDER BY known_at DESC, id", ids
-    )
+    rows = view.query(f"SELECT {_COLUMNS} FROM documents WHERE id IN ({marks}) ORDER BY known_at DESC, id", ids)
     return _documents(rows), rows
 
 
-def document_search(
-    view: View, ticker: Ticker, query: Query = "", days: Days = 180, limit: Limit = 12
-) -> Evidence:
+def document_search(view: View, ticker: Ticker, query: Query = "", days: Days = 180, limit: Limit = 12) -> Evidence:
     """Find documents about *ticker* or the whole market, published within *days* before the as-of.
 
     Ranked by BM25 over title and body (Lucene's variant, k1 1.5, b 0.75), or newest first for an empty
@@ -101,13 +98,15 @@ def document_search(
         },
         [rows],
         items=[d.id for d in chosen],
-        conventions={"ranking": "BM25" if query.strip() else "newest first", "window": f"{days} calendar days"},
+        conventions={
+            "ranking": "BM25" if query.strip() else "newest first",
+            "window": f"{days} calendar days",
+        },
     )
 
 
 def _ranked(found: list[Document], query: str) -> list[Document]:
-    import bm25s
-
+    bm25s: Any = import_module("bm25s")
     corpus = bm25s.tokenize([d.words for d in found], stopwords="en", show_progress=False)
     words = bm25s.tokenize([query], stopwords="en", show_progress=False)
     index = bm25s.BM25()

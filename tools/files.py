@@ -6,6 +6,7 @@ import importlib.util
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,7 +46,7 @@ def read(path: Path) -> Iterator[RawRow]:
 def _csv(path: Path) -> Iterator[RawRow]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
-        header = [name.strip().lower() for name in next(reader, [])]
+        header = [name.strip().lower() for name in next(reader, list[str]())]
         line = reader.line_num + 1
         for cells in reader:
             if len(cells) == len(header):
@@ -75,9 +76,8 @@ def _jsonl(path: Path) -> Iterator[RawRow]:
 
 
 def _parquet(path: Path) -> Iterator[RawRow]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    pa: Any = import_module("pyarrow")
+    pq: Any = import_module("pyarrow.parquet")
     try:
         with pq.ParquetFile(path) as file:
             line = 1

@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,10 +144,9 @@ def _insert(
     intake: Intake,
 ) -> None:
     """Add the rows that are new; a row that contradicts what is stored for the same moment is refused."""
-    import pyarrow as pa
-
     if not good:
         return
+    pa: Any = import_module("pyarrow")
     columns = {c: pa.array([_cell(row[c]) for _, row in good]) for c in dataset.columns}
     connection.register("arrived", pa.table({"line": pa.array([line for line, _ in good]), **columns}))
     types = {n: t for n, t, *_ in connection.execute(f"DESCRIBE vault.{dataset.name}").fetchall()}

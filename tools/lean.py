@@ -1,9 +1,10 @@
 """Directions into probabilities: a base rate from the data, moved by each role's lean."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence
@@ -15,9 +16,7 @@ SHIFT = {Lean.STRONG_DOWN: -0.5, Lean.DOWN: -0.25, Lean.NEUTRAL: 0.0, Lean.UP: 0
 WINDOW = 2520
 
 
-def combine_views(
-    view: View, tickers: tuple[str, ...], horizon: int, leans: Mapping[str, Lean]
-) -> Evidence:
+def combine_views(view: View, tickers: Sequence[str], horizon: int, leans: Mapping[str, Lean]) -> Evidence:
     """The desk's view: the chance that the first ticker ends *horizon* sessions higher.
 
     With two tickers: that the first one's return beats the second's. The base rate is how often that
@@ -57,9 +56,9 @@ def combine_views(
         },
         rows,
         conventions={
-            "event": "a higher close at the end of the horizon"
+            "event": "a higher close at its end"
             if len(tickers) == 1
-            else f"{tickers[0]} returns more than {tickers[1]} over the horizon",
+            else f"{tickers[0]} returning more than {tickers[1]}",
             "base rate": f"overlapping windows of the last {WINDOW} sessions",
             "steps": ", ".join(f"{lean} {step:+g}" for lean, step in SHIFT.items()) + " in log-odds",
             "pooling": "mean of log-odds, equal weights",
@@ -68,7 +67,7 @@ def combine_views(
     )
 
 
-def _spans(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", horizon: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def _spans(values: NDArray[np.float64], horizon: int) -> NDArray[np.float64]:
     recent = values[-(WINDOW + 1) :]
     return recent[horizon:] / recent[:-horizon] - 1
 

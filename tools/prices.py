@@ -86,7 +86,10 @@ def returns(view: View, ticker: Ticker, horizon: Horizon = 10, window: Window = 
             "last_date": day(prices.last_date()),
         },
         [prices.rows],
-        conventions={"returns": RETURNS.format(basis=prices.basis), "horizon": "overlapping windows, in sessions"},
+        conventions={
+            "returns": RETURNS.format(basis=prices.basis),
+            "horizon": "overlapping windows, in sessions",
+        },
         missing=stale(view, prices),
     )
 
@@ -119,6 +122,9 @@ def relative_return(view: View, ticker: Ticker, other: Ticker, window: Window = 
             "last_date": day(dates[-1].astype("datetime64[D]").item()),
         },
         [a.rows, b.rows],
-        conventions={"returns": f"simple returns on {a.basis} and {b.basis}", "correlation": "Pearson, daily"},
+        conventions={
+            "returns": f"simple returns on {a.basis} and {b.basis}",
+            "correlation": "Pearson, daily",
+        },
         missing=[*stale(view, a), *stale(view, b)],
     )

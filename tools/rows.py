@@ -154,9 +154,7 @@ class DocumentRow(Row):
     kind: DocumentKind = DocumentKind.NEWS
     publisher: str = Field("", validation_alias=AliasChoices("publisher", "source"), max_length=200)
     title: str = Field("", max_length=500)
-    body: str = Field(
-        validation_alias=AliasChoices("body", "text", "content"), min_length=1, max_length=2_000_000
-    )
+    body: str = Field(validation_alias=AliasChoices("body", "text", "content"), min_length=1, max_length=2_000_000)
     known_at: Moment = Field(
         validation_alias=AliasChoices("known_at", "published", "created_at", "filing_date", "date")
     )

@@ -151,8 +151,10 @@ def _exchange(worker: subprocess.Popen[bytes], request: bytes) -> bytes:
 
 
 def _kill(worker: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(worker.pid, signal.SIGKILL)
+    """Kill the worker's group; once it was waited for, its number may belong to somebody else."""
+    if worker.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(worker.pid, signal.SIGKILL)
 
 
 def _end(worker: subprocess.Popen[bytes]) -> int:
@@ -176,6 +178,4 @@ def _read(output: bytes) -> SandboxRows:
     if refused is not None:
         raise SqlRefused(" ".join(str(refused).split())[:500])
     canonical = json.dumps({"columns": columns, "rows": rows}, sort_keys=True, separators=(",", ":"))
-    return SandboxRows(
-        columns, rows, bool(answer.get("truncated")), hashlib.sha256(canonical.encode()).hexdigest()
-    )
+    return SandboxRows(columns, rows, bool(answer.get("truncated")), hashlib.sha256(canonical.encode()).hexdigest())

@@ -67,8 +67,7 @@ class Gate:
     def __init__(self) -> None:
         self._parser = duckdb.connect(config={"autoload_known_extensions": False})
         self._parser.execute(f"SET max_expression_depth = {MAX_DEPTH}")
-        self._functions = self._plain_functions()
-        self._macros = self._macro_bodies()
+        self._functions = self._lasting_functions()
 
     def __enter__(self) -> Self:
         return self
@@ -146,38 +145,36 @@ class Gate:
 
     def _judge_function(self, node: Node, name: str) -> None:
         arguments = cast(list[Node], node.get("arguments", []))
-        known = name in self._functions or name in self._macros or name == "unnest"
-        if not known or name in _FUNCTIONS or node.get("export_state"):
+        if (not self._knows(name) and name != "unnest") or node.get("export_state"):
             _refuse_function(name)
         if name == "age" and len(arguments) != 2:
             _refuse("age of two instants", "age to the wall clock", "name the later instant as well")
         if name in _BY_NAME:
             self._judge_aggregate_name(arguments)
-        for body in self._macros.get(name, ()):
+        for body in self._functions.get(name, ()):
             self._walk(self._tree(f"SELECT {body}"), frozenset())
 
     def _judge_aggregate_name(self, arguments: list[Node]) -> None:
         named = cast(Node, arguments[1]["expression"]) if len(arguments) > 1 else {}
         text = cast(Node, named.get("literal") or {}).get("text")
-        if not isinstance(text, str) or text.lower() not in self._functions - _FUNCTIONS:
+        if not isinstance(text, str) or not self._knows(text.lower()):
             _refuse("an aggregate's name as plain text", str(text), "name one, such as 'sum'")
 
-    def _plain_functions(self) -> Scope:
-        """Return the functions DuckDB calls consistent in every overload, the internal ones left out."""
-        rows = self._parser.execute(
-            "SELECT lower(function_name) FROM duckdb_functions() WHERE NOT starts_with(function_name, '__')"
-            " AND function_type IN ('scalar', 'aggregate', 'window')"
-            " GROUP BY 1 HAVING bool_and(stability = 'CONSISTENT' AND schema_name = 'main')"
-        ).fetchall()
-        return frozenset(cast(str, row[0]) for row in rows)
+    def _knows(self, name: str) -> bool:
+        return name in self._functions and name not in _FUNCTIONS
 
-    def _macro_bodies(self) -> dict[str, tuple[str, ...]]:
-        """Return DuckDB's own scalar macros with their definitions, which are judged when one is called."""
+    def _lasting_functions(self) -> dict[str, tuple[str, ...]]:
+        """Return the functions DuckDB calls consistent in every overload, and its own scalar macros.
+
+        A macro comes with its definitions, which are judged when it is called; a function with none.
+        """
         rows = self._parser.execute(
-            "SELECT lower(function_name), list(macro_definition) FROM duckdb_functions()"
-            " WHERE function_type = 'macro' GROUP BY 1 HAVING bool_and(schema_name = 'main')"
+            "SELECT lower(function_name), list(macro_definition) FILTER (macro_definition IS NOT NULL)"
+            " FROM duckdb_functions() WHERE function_type IN ('scalar', 'aggregate', 'window', 'macro')"
+            " AND NOT starts_with(function_name, '__') GROUP BY 1 HAVING bool_and(schema_name = 'main')"
+            " AND (bool_and(function_type = 'macro') OR bool_and(coalesce(stability, '') = 'CONSISTENT'))"
         ).fetchall()
-        return {cast(str, row[0]): tuple(cast(list[str], row[1])) for row in rows}
+        return {cast(str, name): tuple(cast(list[str], bodies or [])) for name, bodies in rows}
 
 
 def _children(node: Node, tables: Scope, ctes: Scope) -> Iterator[tuple[object, Scope]]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 
@@ -199,7 +200,7 @@ def _price(prices: Prices, latest: Quarter) -> tuple[float, str]:
 
 
 def _jumps(values: list[float]) -> bool:
-    return any(max(a, b) / min(a, b) > SPLIT_JUMP for a, b in zip(values, values[1:], strict=False))
+    return any(max(a, b) / min(a, b) > SPLIT_JUMP for a, b in pairwise(values))
 
 
 def _shares(quarter: Quarter) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +43,8 @@ class Rows:
 
     def cells(self, name: str) -> list[Any]:
         """A column as plain Python values; missing is None."""
-        column = self.columns[name]
-        if isinstance(column, np.ma.MaskedArray):
-            return column.astype(object).filled(None).tolist()
-        return column.tolist()
+        column: Any = np.ma.asarray(self.columns[name])
+        return column.astype(object).filled(None).tolist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +135,22 @@ class Warehouse:
             )
         return View(self, as_of)
 
-    def rows(self, sql: str, parameters: Sequence[object]) -> dict[str, NDArray[Any]]:
+    def rows(self, sql: str, parameters: Sequence[object]) -> Mapping[str, NDArray[Any]]:
         """Run our own statement on a cursor of its own."""
         with self._lock:
             cursor = self._connection.cursor()
         try:
-            return cursor.execute(sql, parameters).fetchnumpy()
+            return cast("Mapping[str, NDArray[Any]]", cursor.execute(sql, parameters).fetchnumpy())
         finally:
             cursor.close()
+
+    def again(self, query: Query, as_of: AsOf) -> str:
+        """Run a recorded statement once more and say whether it gives the same rows."""
+        if query.sql.startswith("WITH ") and "vault." in query.sql:
+            found = hash_of(self.rows(query.sql, []))
+        else:
+            found = View(self, as_of).sql(query.sql).sha256
+        return "the same rows" if found == query.sha256 else f"other rows, SHA-256 {found}"
 
     def close(self) -> None:
         """Release the snapshot and any worker."""
@@ -184,7 +190,7 @@ class View:
         known = columns["known_at"].max() if count and "known_at" in columns else None
         return Rows(
             columns,
-            Query(sql=shown, rows=count, sha256=_hash(columns)),
+            Query(sql=shown, rows=count, sha256=hash_of(columns)),
             None if known is None else known.astype("datetime64[us]").item(),
         )
 
@@ -271,7 +277,7 @@ def _inlined(sql: str, parameters: Sequence[object]) -> str:
     return "".join(a + b for a, b in zip(parts, [*values, ""], strict=True))
 
 
-def _hash(columns: Mapping[str, NDArray[Any]]) -> str:
+def hash_of(columns: Mapping[str, NDArray[Any]]) -> str:
     """SHA-256 over column names and cells, in order; equal on any machine for equal rows."""
     hasher = hashlib.sha256()
     for name, column in columns.items():

@@ -13,7 +13,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import duckdb
@@ -52,7 +52,7 @@ def current(home: Path) -> Path:
 
 
 @contextlib.contextmanager
-def writing(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def writing(home: Path) -> Generator[duckdb.DuckDBPyConnection]:
     """Hold the lock and yield a connection in a transaction on a copy; publish it on a clean exit.
 
     Raises WarehouseLocked while another process writes, DataError where the folder cannot be made.
@@ -79,7 +79,7 @@ def writing(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextlib.contextmanager
-def _locked(descriptor: int, root: Path) -> Iterator[None]:
+def _locked(descriptor: int, root: Path) -> Generator[None]:
     import fcntl
 
     try:

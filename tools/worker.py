@@ -35,6 +35,8 @@ _AS_THEY_ARE = frozenset(
     }
 )
 
+_ANSWER = "the answer"
+
 
 class Request(TypedDict):
     """What the parent asks for."""
@@ -80,7 +82,9 @@ def answer(gate: Gate, request: Request) -> dict[str, object]:
 def _rows(request: Request) -> dict[str, object]:
     most, views = request["max_rows"], request["views"]
     with connect(Path(request["snapshot"]), views=views, limits=Limits()) as connection:
-        relation = connection.sql(request["sql"])
+        # As a view, the statement is parsed whole: a query pasted in brackets could end outside them.
+        connection.execute(f'CREATE TEMP VIEW "{_ANSWER}" AS {request["sql"]}')
+        relation = connection.view(_ANSWER)
         columns = relation.columns
         shown = ", ".join(_shown(place, kind.id) for place, kind in enumerate(relation.types, start=1))
         found = relation.project(shown).limit(most + 1).fetchall()

@@ -85,7 +85,5 @@ def _lean(results: Sequence[Result]) -> Lean:
 
 
 def _compared(question: Question, results: Sequence[Result]) -> Lean:
-    sums = [
-        sum(_points([r for r in results if r.arguments.get("ticker") == t])) for t in question.tickers[:2]
-    ]
+    sums = [sum(_points([r for r in results if r.arguments.get("ticker") == t])) for t in question.tickers[:2]]
     return Lean.UP if sums[0] > sums[1] else Lean.DOWN if sums[0] < sums[1] else Lean.NEUTRAL

@@ -25,7 +25,9 @@ HEADLINES = {
     ),
 }
 VIEW = "The desk puts the chance that {ticker} ends {horizon} higher at {p_up}, against a base rate of {base_rate}."
-RELATIVE = "The desk puts the chance that {ticker} beats {other} over {horizon} at {p_up}, against a base rate of {base_rate}."
+RELATIVE = (
+    "The desk puts the chance that {ticker} beats {other} over {horizon} at {p_up}, against a base rate of {base_rate}."
+)
 SPLIT = "The roles' chances lie {disagreement} apart, so take the mean with care."
 UNITED = "The roles' chances lie {disagreement} apart: they broadly agree."
 

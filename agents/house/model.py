@@ -106,7 +106,7 @@ def _conversation(messages: list[ModelMessage]) -> tuple[str, list[Result]]:
                 prompt = str(part.content)
             elif isinstance(part, ToolCallPart):
                 arguments[part.tool_call_id] = part.args_as_dict()
-            elif isinstance(part, ToolReturnPart) and isinstance(part.content, dict):
+            elif isinstance(part, ToolReturnPart):
                 seen = cast("dict[str, Any]", part.content)
                 given = arguments.get(part.tool_call_id, {})
                 results.append(

@@ -2,49 +2,20 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
 from openoutcry.agents.house.model import Result
 from openoutcry.agents.reader import Reading, Relevance, Tone
 
-POSITIVE = frozenset(
-    """accelerate accelerated accelerates achieve achieved advance advanced advances agreement approval approve approved
-    approves authorization authorized award awarded beat beats benefit benefited best better boost boosted boosts bullish
-    climb climbed climbs cleared confident contract deal demand dividend double doubled earned easing efficacy eased exceed
-    exceeded exceeds expand expanded expanding expansion expands favorable gain gained gains grew grow growing grown
-    growth higher highest improve improved improvement improves improving increase increased increases innovation
-    jump jumped jumps launch launched lift lifted lifts milestone opportunity optimistic outperform outperformed
-    outperforms positive profit profitable profits progress raise raised raises rally rallied record recover recovered
-    recovery rebound rebounded reward rise risen rises rising robust rose solid soar soared soars stimulus strength
-    strengthen strengthened strong stronger strongest succeed success successful surge surged surges surpass surpassed
-    upbeat upgrade upgraded upside upward win wins won""".split()
-)
-NEGATIVE = frozenset(
-    """abandon abandoned adverse allegation alleged antitrust bankruptcy bearish breach challenge challenges charge charges
-    concern concerns constraint constraints contracted contraction crash crisis cut cuts cutting damage damages decline
-    declined declines declining decrease decreased decreases deficit delay delayed delays deteriorate deteriorated
-    disappoint disappointed disappointing disappoints disruption disruptions downgrade downgraded downside downturn
-    downward drop dropped drops fail failed fails failure fall fallen falling falls fell fine fined fraud halt halted
-    halts headwind headwinds hurt impairment inflation invade invaded invasion investigation investigations
-    lawsuit lawsuits layoff layoffs litigation lockdown lockdowns lose loses losing loss losses lost low lower lowered
-    lowers lowest miss missed misses negative outage outbreak pandemic penalty plunge plunged plunges poor pressure
-    pressures probe problem problems recall recalled recession reject rejected resign resigned resigns restructuring
-    risk risks sank scrutiny sanctions sharply shortage shortages shortfall shut shutdown slid slide slow slowed
-    slower slowing slows slowdown slump slumped strike sue sued sues suspend suspended suspends tariff tariffs terminate
-    terminated tightening tumble tumbled turmoil uncertain uncertainty underperform unfavorable volatile war warn
-    warned warning warns weak weaken weakened weaker weakness withdraw withdrawn withdrew worse worsened worst
-    writedown""".split()
-)
-NEGATORS = frozenset("no not never without nor neither cannot hardly less fewer narrowed reduced eased easing".split())
-COSTLY = frozenset("inflation cpi rates unemployment costs debt loss losses".split())
-UPWARD = frozenset(
-    """accelerated accelerates climb climbed climbs gain gained gains grew higher highest increase increased increases
-    jump jumped jumps lift lifted lifts raise raised raises rise risen rises rising rose record surge surged""".split()
-)
-DOWNWARD = frozenset(
-    """decline declined declines decrease decreased decreases drop dropped drops fall fallen falling falls fell low
-    lower lowered lowest slow slowed slower slowing slows cut cuts cutting""".split()
-)
+
+@cache
+def _words() -> dict[str, frozenset[str]]:
+    """The word lists by name, read once."""
+    lists = tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
+    return {name: frozenset(str(words).split()) for name, words in lists.items()}
 
 
 def rules(prompt: str, results: Sequence[Result]) -> Reading:
@@ -64,16 +35,16 @@ def score(text: str) -> float:
     A negation within three words before turns a word round, and so does a sentence about what is better
     lower (inflation, rates, costs) for words of rising and falling.
     """
-    good = bad = 0
+    lists, good, bad = _words(), 0, 0
     for sentence in re.split(r"[.!?;\n]+", text.lower()):
         words = re.findall(r"[a-z]+", sentence)
-        costly = not COSTLY.isdisjoint(words)
+        costly = not lists["costly"].isdisjoint(words)
         for i, word in enumerate(words):
-            moves = word in UPWARD or word in DOWNWARD
-            flip = (costly and moves) != (not NEGATORS.isdisjoint(words[max(0, i - 3) : i]))
-            if word in POSITIVE:
+            moves = word in lists["upward"] or word in lists["downward"]
+            flip = (costly and moves) != (not lists["negators"].isdisjoint(words[max(0, i - 3) : i]))
+            if word in lists["positive"]:
                 good, bad = good + (not flip), bad + flip
-            elif word in NEGATIVE:
+            elif word in lists["negative"]:
                 good, bad = good + flip, bad + (not flip)
     return (good - bad) / (good + bad + 1)
 

@@ -9,14 +9,18 @@ from openoutcry.core.report import Kind, Lean, Question
 
 RISING, FALLING = 1.15, 0.87
 VAR = (
-    "By its own history {ticker} loses more than {var} over {horizon} only beyond {confidence} confidence, and then {es} "
-    "on average."
+    "By its own history {ticker} loses more than {var} over {horizon} only beyond {confidence} confidence, "
+    "and then {es} on average."
 )
 GAUSSIAN = "A normal curve through the same returns of {ticker} puts that bound at {var}, {word}."
 VOLATILITY = (
-    "{ticker} swings by {volatility} a year measured over {window}; over the last {recent_window} it was {recent}, {word}."
+    "{ticker} swings by {volatility} a year measured over {window}; over the last {recent_window} it was {recent}, "
+    "{word}."
 )
-DRAWDOWN = "Within {window} {ticker} fell at worst by {max}, from {peak_date} to {trough_date}; now it is {now} below its peak."
+DRAWDOWN = (
+    "Within {window} {ticker} fell at worst by {max}, from {peak_date} to {trough_date}; "
+    "now it is {now} below its peak."
+)
 POSITION = "The book holds {shares} shares of {ticker}, worth {value}, or {gross_share} of its gross value."
 
 

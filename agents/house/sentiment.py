@@ -22,9 +22,7 @@ def rules(prompt: str, results: Sequence[Result]) -> list[Step] | Answer:
     tones = [r for r in results if r.tool == "read_documents"]
     found = [r for r in results if r.tool == "document_search" and r.items]
     if found and not tones:
-        return [
-            Step("read_documents", {"ticker": r.arguments["ticker"], "documents": r.items}) for r in found
-        ]
+        return [Step("read_documents", {"ticker": r.arguments["ticker"], "documents": r.items}) for r in found]
     claims = [fill(TONE.replace("{word}", _word(r)), r) for r in tones]
     claims += [fill(SEARCH, r) for r in found]
     return Answer(claims=[c for c in claims if c][:8], lean=_lean(tones))

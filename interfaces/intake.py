@@ -1,0 +1,50 @@
+"""What an ingest did, for a person: progress on stderr, a table of what was taken and refused."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self
+
+from openoutcry.interfaces.text import wrap
+from openoutcry.tools.ingest import Intake
+
+
+class Ticker:
+    """One line on stderr that is written over as work goes on; plain lines where it is no terminal."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._last = ""
+
+    def __call__(self, line: str) -> None:
+        """Show where the work is."""
+        if self._terminal:
+            print(f"\r  {line:<70}", end="", file=sys.stderr, flush=True)
+        elif line.endswith("taken"):
+            print(f"  {line}", file=sys.stderr)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._terminal:
+            print("\r" + " " * 74 + "\r", end="", file=sys.stderr, flush=True)
+
+
+def table(intakes: Iterable[Intake]) -> str:
+    """A line a file, and under it each reason for refusal with its count."""
+    return "\n".join(line for intake in intakes for line in _lines(intake))
+
+
+def _lines(intake: Intake) -> Iterator[str]:
+    refused = len(intake.refused)
+    yield (
+        f"{intake.dataset:<13} {intake.file:<32} {intake.taken:>9,} taken {intake.unchanged:>9,} already there "
+        f"{refused:>7,} refused"
+    )
+    for reason, times in intake.reasons.most_common(5):
+        yield wrap(f"{times:,} x {reason}", "    ", "      ")
+    if intake.rejects:
+        yield f"    each refused row with its reason: {intake.rejects}"
