@@ -43,7 +43,8 @@ async def answer(
     roles = ROLES[question.kind]
     benches = [_bench(role, i, view, team, source, calls) for i, role in enumerate((*roles, "coordinator"))]
     timings: dict[str, float] = {}
-    findings = await asyncio.gather(*(_seat(b, question, team, calls, timings, watch) for b in benches[:-1]))
+    seats = (_seat(b, question, team, calls, timings, watch) for b in benches[:-1])
+    findings = _all(await asyncio.gather(*seats, return_exceptions=True))
     chair = benches[-1]
     for bench in benches[:-1]:
         chair.evidence.update(sorted(bench.evidence.items(), key=lambda item: int(item[0][1:])))
@@ -73,6 +74,16 @@ async def answer(
         notice=_notice(team, (*roles, "coordinator")),
         timings={name: round(seconds, 4) for name, seconds in timings.items()},
     )
+
+
+def _all(results: list[Finding | NoFinding | BaseException]) -> list[Finding | NoFinding]:
+    """The findings; where a seat raised, its error, now that no other seat is still at work."""
+    found: list[Finding | NoFinding] = []
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+        found.append(result)
+    return found
 
 
 def _bench(role: str, index: int, view: View, team: Team, source: Source, calls: list[Call]) -> Workbench:

@@ -56,7 +56,7 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         Kind.OVERVIEW,
         re.compile(
             r"\b(overview|outlook|views?|how (?:is|are|does|do|has)|doing|think|should (?:i|we)|buy|sell|hold"
-            r"|tell me|summar\w+|brief\w*|analy[sz]e|analysis|look\w*|opinion|up or down|direction|position)\b",
+            r"|tell me about|summar\w+|brief\w*|analy[sz]e|analysis|look\w*|opinion|up or down|direction|position)\b",
             re.I,
         ),
     ),

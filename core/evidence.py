@@ -94,11 +94,20 @@ class Evidence(Frozen):
 
 
 def _money(value: float) -> str:
-    sign, size = "-" if value < 0 else "", abs(value)
+    sign, size = "-" if value < 0 else "", round(abs(value), 2)
     for scale, suffix in ((1e12, " trillion"), (1e9, " billion"), (1e6, " million")):
         if size >= scale:
             return f"{sign}${size / scale:,.2f}{suffix}"
     return f"{sign}${size:,.2f}"
+
+
+def _plain(value: float) -> str:
+    """Six significant digits, or all before the point; no exponent between a millionth and a quadrillion."""
+    if value and not 1e-6 <= abs(value) < 1e15:
+        return f"{value:.5e}"
+    decimals = max(0, 6 - len(f"{abs(value):.0f}")) if abs(value) >= 1 else 6
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def show(figure: Figure) -> str:
@@ -110,11 +119,11 @@ def show(figure: Figure) -> str:
         case Unit.FRACTION:
             return f"{value * 100:.2f} %"
         case Unit.PROBABILITY:
-            return f"{value * 100:.3g} %"
+            return f"{value * 100:.2f}".rstrip("0").rstrip(".") + " %"
         case Unit.USD:
             return _money(value)
         case Unit.USD_PER_SHARE:
-            return f"${value:,.2f}"
+            return f"{'-' if value < 0 else ''}${abs(value):,.2f}"
         case Unit.MULTIPLE:
             return f"{value:.2f}x"
         case Unit.SESSIONS:
@@ -124,4 +133,4 @@ def show(figure: Figure) -> str:
         case Unit.SCORE:
             return f"{value:+.2f}"
         case _:
-            return f"{value:,.6g}"
+            return _plain(value)

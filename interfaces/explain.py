@@ -71,7 +71,8 @@ def _used(bundle: Bundle, eid: str, name: str) -> Iterator[str]:
 def diff(a: Bundle, b: Bundle) -> Iterator[str]:
     """What stands behind the difference of two runs, then the figures that changed, each with its cause."""
     causes = list(_causes(a, b))
-    yield wrap(f"{a.manifest.run} and {b.manifest.run} differ in: {', '.join(causes) or 'nothing they stood on'}")
+    yield f"{a.manifest.run} and {b.manifest.run}"
+    yield f"differ in: {', '.join(causes) or 'nothing they stood on'}"
     for line in _details(a, b):
         yield wrap(line, "  - ", "    ")
     changed = list(_figures(a, b))

@@ -134,13 +134,17 @@ def chat(ctx: click.Context, as_of: str | None) -> None:
 @click.pass_context
 def ingest(ctx: click.Context, paths: tuple[Path, ...], sample: bool, dataset: str | None) -> None:
     """Load CSV, Parquet or JSONL files, or folders of them, into the warehouse."""
+    from openoutcry.core.settings import load
     from openoutcry.interfaces.intake import Ticker, table
+    from openoutcry.tools import warehouse
     from openoutcry.tools.ingest import ingest as take
 
-    with _desk(ctx) as desk, Ticker() as ticker:
-        intakes = take(desk.settings.home, paths, dataset=dataset, sample=sample, progress=ticker)
-        click.echo(table(intakes))
-        click.echo(f"data {desk.warehouse().snapshot} in {desk.settings.home}")
+    path, given = ctx.obj
+    home = given or load(path).home
+    with Ticker() as ticker:
+        intakes = take(home, paths, dataset=dataset, sample=sample, progress=ticker)
+    click.echo(table(intakes))
+    click.echo(f"data {warehouse.current(home).stem} in {home}")
     if not any(i.taken or i.unchanged for i in intakes):
         raise DataError("no row was taken; the rejects files say why, row by row")
 

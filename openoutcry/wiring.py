@@ -120,7 +120,7 @@ class Desk:
         named = as_of or questions.as_of_in(text)
         view = self.warehouse().view(AsOf.parse(named) if named else None)
         question = questions.read(
-            text, view.tickers(), view.names(), tickers=tickers, horizon=horizon, previous=previous
+            text, view.tickers, view.names, tickers=tickers, horizon=horizon, previous=previous
         )
         return view, question
 

@@ -1,12 +1,12 @@
 """What the book holds of a ticker, at the newest close known."""
 
-import numpy as np
+import math
 
 from openoutcry.core.errors import NotComputed, UnknownTicker
 from openoutcry.core.evidence import Evidence
 from openoutcry.tools.arguments import Ticker
-from openoutcry.tools.figures import count, day, fraction, per_share, text, usd
-from openoutcry.tools.view import View
+from openoutcry.tools.figures import count, day, fraction, number, per_share, text, usd
+from openoutcry.tools.view import Prices, View
 
 
 def position(view: View, ticker: Ticker) -> Evidence:
@@ -23,35 +23,36 @@ def position(view: View, ticker: Ticker) -> Evidence:
     mine = [quantity for name, quantity in held if name == ticker]
     if not mine:
         raise NotComputed(f"needs a position in {ticker}; the book known by {view.as_of} holds none")
-    values: dict[str, float] = {}
-    missing: list[str] = []
-    for name, quantity in held:
+    prices = view.prices(ticker)
+    priced, missing = {ticker: prices}, list[str]()
+    for name in dict.fromkeys(name for name, _ in held):
         try:
-            prices = view.prices(name)
+            priced[name] = view.prices(name)
         except (UnknownTicker, NotComputed):
             missing.append(f"{name}: held, but no usable price is known; left out of the gross value")
-            continue
-        close = prices.values[-1] if prices.traded is None else prices.traded[-1]
-        values[name] = values.get(name, 0.0) + abs(quantity) * float(close)
-    prices = view.prices(ticker)
-    close = float(prices.values[-1] if prices.traded is None else prices.traded[-1])
-    quantity = float(np.sum(mine))
+    gross = sum(abs(quantity) * _close(priced[name]) for name, quantity in held if name in priced)
+    close, quantity = _close(prices), math.fsum(mine)
     return view.evidence(
         "position",
         {"ticker": ticker},
         {
             "ticker": text(ticker),
-            "shares": count(quantity),
+            "shares": count(quantity) if quantity.is_integer() else number(quantity),
             "close": per_share(close),
             "value": usd(quantity * close),
-            "gross_share": fraction(abs(quantity) * close / sum(values.values())),
+            "gross_share": fraction(abs(quantity) * close / gross),
             "holdings": count(len(held)),
             "book_date": day(rows.days("date")[0]),
         },
-        [rows, prices.rows],
+        [rows, *(p.rows for p in priced.values())],
         conventions={
             "value": f"shares times the newest {'close' if prices.traded is not None else prices.basis}",
             "gross share": "absolute value over the sum of absolute values of all books",
         },
         missing=missing,
     )
+
+
+def _close(prices: Prices) -> float:
+    """The newest close: as traded where it is known."""
+    return float(prices.values[-1] if prices.traded is None else prices.traded[-1])

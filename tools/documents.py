@@ -68,8 +68,8 @@ def document_search(view: View, ticker: Ticker, query: Query = "", days: Days = 
     """Find documents about *ticker* or the whole market, published within *days* before the as-of.
 
     Ranked by BM25 over title and body (Lucene's variant, k1 1.5, b 0.75), or newest first for an empty
-    query; documents that share no word with the query are left out. Returns opaque ids and counts, never
-    text. Raises NotComputed where no document is known.
+    query or an equal rank; documents that share no word with the query are left out. Returns opaque ids
+    and counts, never text. Raises NotComputed where no document is known.
     """
     since = view.as_of.moment.replace(tzinfo=None) - timedelta(days=days)
     rows = view.query(
@@ -109,7 +109,10 @@ def _ranked(found: list[Document], query: str) -> list[Document]:
     bm25s: Any = import_module("bm25s")
     corpus = bm25s.tokenize([d.words for d in found], stopwords="en", show_progress=False)
     words = bm25s.tokenize([query], stopwords="en", show_progress=False)
+    if not any(corpus.ids):
+        return []
     index = bm25s.BM25()
     index.index(corpus, show_progress=False)
     order, scores = index.retrieve(words, k=len(found), show_progress=False)
-    return [found[i] for i, s in zip(order[0].tolist(), scores[0].tolist(), strict=True) if s > 0]
+    ranks = sorted(zip((-scores[0]).tolist(), order[0].tolist(), strict=True))
+    return [found[place] for below, place in ranks if below < 0]

@@ -4,7 +4,8 @@ import csv
 import gzip
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +26,7 @@ class RawRow:
     broken: str = ""
 
 
-def read(path: Path) -> Iterator[RawRow]:
+def read(path: Path) -> Generator[RawRow]:
     """Yield the rows of a file. Raises BadFile where the file as a whole cannot be read."""
     try:
         match path.suffix.lower():
@@ -40,13 +41,20 @@ def read(path: Path) -> Iterator[RawRow]:
     except FileNotFoundError:
         raise BadFile(f"{path}: no such file; check the path") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadFile(f"{path}: cannot be read as {path.suffix[1:]}: {error}") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> BadFile:
+    said = " ".join(str(error).split())
+    return BadFile(f"{path}: expected a readable {path.suffix[1:]} file, found a fault ({said}): write it again")
 
 
 def _csv(path: Path) -> Iterator[RawRow]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         header = [name.strip().lower() for name in next(reader, list[str]())]
+        if twice := [name for name, times in Counter(header).items() if times > 1]:
+            raise BadFile(f"{path}: expected each column once, found {', '.join(twice)} again: remove one")
         line = reader.line_num + 1
         for cells in reader:
             if len(cells) == len(header):
@@ -82,12 +90,12 @@ def _parquet(path: Path) -> Iterator[RawRow]:
         with pq.ParquetFile(path) as file:
             line = 1
             for batch in file.iter_batches():
-                names = [str(name).lower() for name in batch.schema.names]
+                names = [str(name).strip().lower() for name in batch.schema.names]
                 for row in zip(*(_plain(column) for column in batch.columns), strict=True):
                     yield RawRow(line, dict(zip(names, row, strict=True)))
                     line += 1
-    except pa.ArrowInvalid as error:
-        raise BadFile(f"{path}: cannot be read as parquet: {error}") from None
+    except (pa.ArrowException, ValueError) as error:
+        raise _unreadable(path, error) from None
 
 
 def _plain(column: Any) -> list[Any]:
@@ -102,7 +110,7 @@ def recognise(path: Path, columns: frozenset[str]) -> Dataset:
             return dataset
     kinds = "; ".join(f"{d.name}: {', '.join(sorted(d.signs[0]))}" for d in DATASETS.values())
     found = ", ".join(sorted(columns)) or "no columns"
-    raise BadFile(f"{path}: expected the columns of one data set ({kinds}), found {found}")
+    raise BadFile(f"{path}: expected the columns of one data set ({kinds}), found {found}: rename them")
 
 
 def long(dataset: Dataset, row: RawRow) -> Iterator[RawRow]:
@@ -110,11 +118,13 @@ def long(dataset: Dataset, row: RawRow) -> Iterator[RawRow]:
     if dataset.name != "fundamentals" or row.broken or "item" in row.values:
         yield row
         return
-    items = {str(item) for item in Item}
+    items = [str(item) for item in Item]
     shared = {k: v for k, v in row.values.items() if k not in items}
-    for item in items & row.values.keys():
-        if row.values[item] not in ("", None):
-            yield RawRow(row.line, {**shared, "item": item, "value": row.values[item]})
+    filed = [item for item in items if row.values.get(item) not in ("", None)]
+    if not filed:
+        yield RawRow(row.line, row.values, f"expected a figure in one of {', '.join(items)}, found none")
+    for item in filed:
+        yield RawRow(row.line, {**shared, "item": item, "value": row.values[item]})
 
 
 def sample_prices() -> Path:

@@ -51,7 +51,8 @@ def connect(
     settings in place, and gets its own views; it cannot have *limits*, which raises `duckdb.Error`, as do
     an unreadable file and a view that does not bind.
     """
-    connection = duckdb.connect(path, read_only=True)
+    # Threads are started on opening, one a core, and each takes address space: so their number is given here.
+    connection = duckdb.connect(path, read_only=True, config={"threads": limits.threads} if limits is not None else {})
     try:
         _harden(connection, limits)
         for name, select in (views or {}).items():

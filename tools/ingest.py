@@ -1,5 +1,6 @@
 """Files into the warehouse: each row is taken, found already there, or refused with its reason."""
 
+import contextlib
 import csv
 import json
 from collections import Counter
@@ -63,8 +64,10 @@ def ingest(
         raise UsageError("expected files to ingest, got none; name them, or give --sample")
     with warehouse.writing(home) as connection:
         intakes = [_take(connection, name, kind, rows, progress) for name, kind, rows in sources]
+    names = Counter[str]()
     for intake in intakes:
-        _write_rejects(home, intake)
+        names[intake.file] += 1
+        _write_rejects(home, intake, names[intake.file])
     return intakes
 
 
@@ -89,12 +92,17 @@ def _sources(paths: Iterable[Path], dataset: str | None, sample: bool) -> Iterat
 
 
 def _source(path: Path, name: str | None) -> Source:
-    rows = files.read(path)
-    first = next(rows, None)
-    if first is None:
-        raise BadFile(f"{path}: expected rows, found none")
-    kind = DATASETS[name] if name else files.recognise(path, frozenset(first.values))
-    return path.name, kind, chain([first], rows)
+    label = path.name.encode("utf-8", "replace").decode()
+    with contextlib.closing(files.read(path)) as rows:
+        first = next(rows, None)
+        if first is None:
+            raise BadFile(f"{path}: expected rows, found none: check what wrote it")
+        sound = next((row for row in chain([first], rows) if not row.broken), None)
+    if name:
+        return label, DATASETS[name], files.read(path)
+    if sound is None:
+        raise BadFile(f"{path}: expected rows, found none that can be read ({first.broken}): write it again")
+    return label, files.recognise(path, frozenset(sound.values)), files.read(path)
 
 
 def _take(
@@ -181,13 +189,15 @@ def _cell(value: Any) -> Any:
     return value.value if hasattr(value, "value") else value
 
 
-def _write_rejects(home: Path, intake: Intake) -> None:
+def _write_rejects(home: Path, intake: Intake, turn: int) -> None:
+    """Write the refused rows, under the file's name and, where an earlier file has that name, its *turn*."""
     if not intake.refused:
         return
     folder = home / "rejects"
     folder.mkdir(parents=True, exist_ok=True)
-    intake.rejects = folder / f"{intake.file.replace('/', '-')}.rejects.csv"
-    with intake.rejects.open("w", encoding="utf-8", newline="") as file:
+    mark = f".{turn}" if turn > 1 else ""
+    intake.rejects = folder / f"{intake.file.replace('/', '-')}{mark}.rejects.csv"
+    with intake.rejects.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("line", "reason", "row"))
         writer.writerows((r.line, r.reason, r.values) for r in sorted(intake.refused, key=lambda r: r.line))

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Series
@@ -20,6 +21,11 @@ def stale(view: View, prices: Prices) -> list[str]:
     if view.as_of.date - last > STALE:
         return [f"{prices.ticker} prices after {last}: none known by {view.as_of}"]
     return []
+
+
+def alike(values: NDArray[np.float64]) -> bool:
+    """Whether the returns differ by no more than rounding, so that a spread of theirs would mean nothing."""
+    return float(np.ptp(values)) < 1e-12
 
 
 def points(prices: Prices, window: int) -> Series:
@@ -98,7 +104,7 @@ def relative_return(view: View, ticker: Ticker, other: Ticker, window: Window = 
     """How *ticker* did against *other* over the last *window* sessions that both have.
 
     Correlation is of daily simple returns (Pearson). Raises UnknownTicker, or NotComputed with fewer than
-    60 common sessions or where either series never moves.
+    60 common sessions or where either's returns are all alike.
     """
     a, b = view.prices(ticker), view.prices(other)
     dates, left, right = np.intersect1d(a.dates, b.dates, return_indices=True)
@@ -106,8 +112,8 @@ def relative_return(view: View, ticker: Ticker, other: Ticker, window: Window = 
     if len(x) < 61:
         raise NotComputed(f"needs 60 common daily returns; {ticker} and {other} share {max(len(x) - 1, 0)}")
     dx, dy = x[1:] / x[:-1] - 1, y[1:] / y[:-1] - 1
-    if not dx.any() or not dy.any():
-        raise NotComputed(f"needs prices that move; {ticker if not dx.any() else other} is constant")
+    if alike(dx) or alike(dy):
+        raise NotComputed(f"needs returns that differ; those of {ticker if alike(dx) else other} are all alike")
     return view.evidence(
         "relative_return",
         {"ticker": ticker, "other": other, "window": window},

@@ -3,19 +3,22 @@
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import duckdb
 from pydantic import BaseModel, ConfigDict, Field
 
 from openoutcry.core.errors import NotComputed
-from openoutcry.core.evidence import Evidence, Figure, Query
+from openoutcry.core.evidence import Evidence, Figure, Query, Unit
 from openoutcry.tools.figures import count, number, text
 from openoutcry.tools.rows import DATASETS
+from openoutcry.tools.statement import told
 from openoutcry.tools.view import View
 
 Table = Literal["prices", "fundamentals", "documents", "positions", "companies"]
 Column = Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")]
 MOST = 50
+DAYS = ("date", "period_end", "adjusted_through")
 
 
 class Aggregate(StrEnum):
@@ -51,26 +54,36 @@ def query(
 ) -> Evidence:
     """Select *columns* of a table, filtered; with *aggregate*, that of each column a group.
 
-    Each cell is a figure: `close_1` is the column close of the first row. Raises NotComputed for a column
-    that the table does not show, or where no row matches.
+    Each cell is a figure: `close_1` is the column close of the first row. Rows that *order_by* leaves
+    equal follow the table's key. Raises NotComputed for a column that the table does not show, columns or
+    filters that do not fit together, or where no row matches.
     """
     named = [*columns, *group_by, *(f.column for f in filters), *([order_by] if order_by else [])]
     _known(table, named)
-    chosen = [f"{aggregate}({c}) AS {c}" if aggregate else c for c in columns]
-    selected = ", ".join([*(g for g in group_by if g not in columns), *chosen])
+    _fitting(columns, aggregate, group_by, order_by)
+    names = list(dict.fromkeys([*group_by, *columns]))
+    key = ", ".join(DATASETS[table].row.key)
+    # Ordered, because a parallel sum of doubles differs in its last bits from run to run.
+    selected = ", ".join(
+        f"{aggregate}({n} ORDER BY {key}) AS {n}" if aggregate and n not in group_by else n for n in names
+    )
+    newest = "" if "known_at" in names else f", {'max(known_at)' if aggregate else 'known_at'} AS known_at"
     where = " AND ".join(f"{f.column} {f.op} ?" for f in filters) or "true"
-    order = order_by or (group_by or columns)[0]
+    order = f"{order_by or names[0]}{' DESC' if descending else ''}"
+    ties = group_by if aggregate else [key]
     sql = (
-        f"SELECT {selected}, {'max(known_at)' if aggregate else 'known_at'} AS known_at FROM {table} WHERE {where}"
+        f"SELECT {selected}{newest} FROM {table} WHERE {where}"
         + (f" GROUP BY {', '.join(group_by)}" if group_by else "")
-        + (f" ORDER BY {order}{' DESC' if descending else ''}" if group_by or not aggregate else "")
+        + (f" ORDER BY {', '.join([order, *ties])}" if group_by or not aggregate else "")
         + f" LIMIT {limit}"
     )
-    rows = view.query(sql, [f.value for f in filters])
-    names = [n for n in rows.columns if n != "known_at" or n in columns]
-    if not len(rows):
+    try:
+        rows = view.query(sql, [f.value for f in filters])
+    except duckdb.Error as error:
+        raise NotComputed(f"needs filters and an aggregate that fit their columns: {told(error)}") from None
+    if rows.known_at is None:
         raise NotComputed(f"no row of {table} known by {view.as_of} matches")
-    cells = zip(*(rows.cells(n) for n in names), strict=True)
+    cells = zip(*(_dated(n, rows.cells(n)) for n in names), strict=True)
     arguments = {
         "table": table,
         "columns": columns,
@@ -91,6 +104,23 @@ def _known(table: str, named: Iterable[str]) -> None:
             raise NotComputed(f"{table} has no column {name}; it has {', '.join(shown)}")
 
 
+def _fitting(
+    columns: Sequence[str], aggregate: Aggregate | None, group_by: Sequence[str], order_by: str | None
+) -> None:
+    """Raise NotComputed for a question that no SELECT could answer."""
+    if group_by and not aggregate:
+        raise NotComputed(f"needs an aggregate to group by {', '.join(group_by)}: name one, or do not group")
+    if aggregate and (twice := {*columns} & {*group_by, "known_at"}):
+        raise NotComputed(f"needs other columns to aggregate than {', '.join(sorted(twice))}: name one not grouped by")
+    if aggregate and order_by and order_by not in {*columns, *group_by}:
+        raise NotComputed(f"needs an order by a column of the answer, got {order_by}: name one of the columns")
+
+
+def _dated(name: str, cells: list[Any]) -> list[Any]:
+    """The cells, with dates as dates where the column holds no times."""
+    return [c.date() if isinstance(c, datetime) and name in DAYS else c for c in cells]
+
+
 def _cells(names: Sequence[str], rows: Iterable[Sequence[object]]) -> dict[str, Figure]:
     figures: dict[str, Figure] = {}
     lines = 0
@@ -104,7 +134,7 @@ def _cells(names: Sequence[str], rows: Iterable[Sequence[object]]) -> dict[str, 
 def _figure(value: object) -> Figure:
     if isinstance(value, bool) or not isinstance(value, int | float):
         if isinstance(value, datetime | date):
-            value = value.isoformat()
+            return Figure(value=value.isoformat(), unit=Unit.DATE)
         return text(str(value)[:64])
     return number(value)
 
@@ -124,7 +154,7 @@ def sql(view: View, statement: Annotated[str, Field(max_length=10_000)]) -> Evid
         _cells(names, cells),
         [],
         conventions={n: c[:64] for n, c in zip(names, answer.columns, strict=True)},
-        missing=["rows past the first were cut at the sandbox's bound"] if answer.truncated else [],
+        missing=[f"rows past the first {MOST}: not shown"] if answer.truncated or len(answer.rows) > MOST else [],
     )
     ran = Query(sql=statement, rows=len(answer.rows), sha256=answer.sha256)
     return evidence.model_copy(update={"queries": (ran,)})

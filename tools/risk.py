@@ -10,7 +10,7 @@ from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Series
 from openoutcry.tools.arguments import Confidence, Horizon, Method, Ticker, Window
 from openoutcry.tools.figures import day, fraction, multiple, probability, sessions, text
-from openoutcry.tools.prices import RETURNS, points, stale
+from openoutcry.tools.prices import RETURNS, alike, points, stale
 from openoutcry.tools.view import View
 
 SESSIONS_A_YEAR = 252
@@ -20,12 +20,12 @@ def volatility(view: View, ticker: Ticker, window: Window = 252, recent: Window 
     """Annualised standard deviation of daily simple returns, over *window* and over *recent* sessions.
 
     Divisor n - 1; annualised by the square root of 252. Raises UnknownTicker, or NotComputed with fewer
-    returns than *recent* or where the price never moves.
+    returns than *recent* or where all returns are alike.
     """
     prices = view.prices(ticker)
     daily = prices.returns(window, needed=max(recent, 20))
-    if not daily.any():
-        raise NotComputed(f"needs prices that move; {ticker} is constant over its last {len(daily)} sessions")
+    if alike(daily):
+        raise NotComputed(f"needs returns that differ; those of {ticker} are all alike over {len(daily)} sessions")
     scale = math.sqrt(SESSIONS_A_YEAR)
     long, short = daily.std(ddof=1) * scale, daily[-recent:].std(ddof=1) * scale
     return view.evidence(
@@ -100,8 +100,8 @@ def value_at_risk(
     prices = view.prices(ticker)
     needed = max(60, math.ceil(round(1 / (1 - confidence), 6)))
     spans = prices.horizon_returns(window, horizon, needed)
-    if not spans.any() or spans.std() == 0:
-        raise NotComputed(f"needs prices that move; {ticker} is constant over its last {window} sessions")
+    if alike(spans):
+        raise NotComputed(f"needs returns that differ; those of {ticker} are all alike over {window} sessions")
     var, es = (_historical if method == "historical" else _gaussian)(spans, confidence)
     return view.evidence(
         "value_at_risk",

@@ -6,7 +6,7 @@ changed: a restatement is a new row with a later `known_at`, and a view takes th
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
+    TypeAdapter,
     field_validator,
     model_validator,
 )
@@ -26,24 +27,51 @@ from openoutcry.core.errors import UsageError
 
 
 def _moment(value: object) -> object:
-    """Read a moment; a bare date is the end of its day in New York. Stored without zone, in UTC."""
+    """Read a moment; a bare date is the end of its day in New York. Stored without zone, in UTC.
+
+    So is midnight without a zone, as which Parquet files and data frames hold a date.
+    """
     if not isinstance(value, str | date):
-        return value
+        raise ValueError("expected a date or time in ISO form, as 2022-06-30")
     try:
-        return AsOf.parse(value).moment.replace(tzinfo=None)
-    except UsageError as error:
-        raise ValueError(str(error)) from None
+        found = datetime.fromisoformat(value if isinstance(value, str) else value.isoformat())
+        bare = found.tzinfo is None and found.time() == time.min
+        return AsOf.parse(found.date() if bare else found).moment.replace(tzinfo=None)
+    except OverflowError:
+        raise ValueError("expected a date or time between the years 1 and 9999 in UTC") from None
+    except (UsageError, ValueError):
+        raise ValueError("expected a date or time in ISO form, as 2022-06-30") from None
 
 
 def _day(value: object) -> object:
-    """Accept a timestamp at midnight where a date is meant, as Parquet files often hold one."""
-    return value[:10] if isinstance(value, str) and value[10:11] in ("T", " ") else value
+    """Accept a timestamp at midnight where a date is meant, as Parquet files often hold one.
+
+    Anything but ISO text is refused: a number would be read as seconds since 1970.
+    """
+    if not isinstance(value, str | date):
+        raise ValueError("expected a date in ISO form, as 2022-06-30")
+    try:
+        found = datetime.fromisoformat(value.strip() if isinstance(value, str) else value.isoformat())
+    except ValueError:
+        raise ValueError("expected a date in ISO form, as 2022-06-30") from None
+    if found.time() != time.min:
+        raise ValueError("expected a date, found a time of day")
+    return found.date()
+
+
+def _number(value: object) -> object:
+    """Refuse truth values, which would pass as 0 and 1."""
+    if isinstance(value, bool):
+        raise ValueError("expected a number, found a truth value")
+    return value
 
 
 Ticker = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9.\-]{0,11}$")]
 Day = Annotated[date, BeforeValidator(_day)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
-Price = Annotated[FiniteFloat, Field(gt=0)]
+_DAY = TypeAdapter[date](Day)
+Number = Annotated[FiniteFloat, BeforeValidator(_number)]
+Price = Annotated[Number, Field(gt=0)]
 Label = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_\-]{0,31}$")]
 
 
@@ -99,7 +127,7 @@ class PriceRow(Row):
     low: Price | None = None
     close: Price | None = None
     adj_close: Price | None = None
-    volume: Annotated[FiniteFloat, Field(ge=0)] | None = None
+    volume: Annotated[Number, Field(ge=0)] | None = None
     adjusted_through: Day | None = None
 
     @model_validator(mode="before")
@@ -108,9 +136,9 @@ class PriceRow(Row):
         if values.get("known_at") or not values.get("date"):
             return values
         try:
-            closed = _closed(date.fromisoformat(str(values["date"])[:10]))
-        except ValueError:
-            return values | {"known_at": datetime(1, 1, 1)}  # noqa: DTZ001  # the date's own fault is reported
+            closed = _closed(_DAY.validate_python(values["date"]))
+        except (ValueError, OverflowError):
+            return values | {"known_at": "9999-01-01"}  # the date's own fault is reported
         return values | {"known_at": closed.replace(tzinfo=UTC)}
 
     @model_validator(mode="after")
@@ -119,7 +147,7 @@ class PriceRow(Row):
             raise ValueError("expected close or adj_close, found neither")
         if self.high is not None and self.low is not None and self.high < self.low:
             raise ValueError(f"high {self.high} is under low {self.low}")
-        if self.known_at < _closed(self.date) and self.known_at.year > 1:
+        if self.known_at < _closed(self.date):
             raise ValueError(f"known_at {self.known_at} is before the close of {self.date}")
         return self
 
@@ -132,7 +160,7 @@ class FundamentalRow(Row):
     fiscal_period: Annotated[str, Field(pattern=r"^\d{4}Q[1-4]$")]
     period_end: Day
     item: Item
-    value: FiniteFloat
+    value: Number
     form: Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9\-/]{0,9}$")] = "10-Q"
     known_at: Moment = Field(validation_alias=AliasChoices("known_at", "filed", "filing_date"))
 
@@ -179,12 +207,18 @@ class PositionRow(Row):
     book: Label = "main"
     date: Day
     ticker: Ticker
-    quantity: FiniteFloat
+    quantity: Number
 
     @model_validator(mode="before")
     @classmethod
     def _known_that_day(cls, values: dict[str, Any]) -> dict[str, Any]:
         return {"known_at": values.get("date"), **{k: v for k, v in values.items() if v not in (None, "")}}
+
+    @model_validator(mode="after")
+    def _held_by_then(self) -> Self:
+        if new_york_date(self.known_at) < self.date:
+            raise ValueError(f"known_at {self.known_at} is before the day of the holding, {self.date}")
+        return self
 
 
 class CompanyRow(Row):

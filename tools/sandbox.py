@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
 
-import openoutcry
 from openoutcry.core.errors import SqlRefused
 
 MAX_ROWS = 1_000
@@ -127,7 +126,7 @@ def _spawn() -> subprocess.Popen[bytes]:
 
     It waits on its standard input, which ends when this process does, so it cannot outlive it for long.
     """
-    root = Path(next(iter(openoutcry.__path__))).parent
+    root = Path(next(iter(sys.modules["openoutcry"].__path__))).parent
     return subprocess.Popen(
         [sys.executable, "-I", "-X", "utf8", "-c", _START, str(root.absolute())],
         stdin=subprocess.PIPE,

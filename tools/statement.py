@@ -65,7 +65,7 @@ class Gate:
     """
 
     def __init__(self) -> None:
-        self._parser = duckdb.connect(config={"autoload_known_extensions": False})
+        self._parser = duckdb.connect(config={"autoload_known_extensions": False, "threads": 1})
         self._parser.execute(f"SET max_expression_depth = {MAX_DEPTH}")
         self._functions = self._lasting_functions()
 

@@ -122,7 +122,7 @@ def margins(view: View, ticker: Ticker) -> Evidence:
             figures[name] = fraction(latest.items[item] / revenue)
         else:
             missing.append(f"{ticker} {item} of {latest.period}: not in the data")
-    if before and "net" in figures and before.items.keys() >= {Item.REVENUE, Item.NET_INCOME}:
+    if before and "net" in figures and Item.NET_INCOME in before.items and before.items.get(Item.REVENUE, 0) > 0:
         old = before.items[Item.NET_INCOME] / before.items[Item.REVENUE]
         figures["net_change"] = fraction(latest.items[Item.NET_INCOME] / revenue - old)
         figures["year_ago"] = text(before.period)
@@ -139,7 +139,7 @@ def margins(view: View, ticker: Ticker) -> Evidence:
 def valuation(view: View, ticker: Ticker) -> Evidence:
     """Price to earnings of the last four quarters, earnings yield, and, where shares are known, price to sales.
 
-    Refuses rather than mislead: NotComputed without four consecutive quarters of diluted EPS, where the
+    Refuses rather than mislead. Raises UnknownTicker, and NotComputed without four consecutive quarters of diluted EPS, where the
     share count jumps between them (a split: as-filed EPS do not add), or where the only price is adjusted
     for splits and dividends of more than a year after the as-of.
     """
@@ -160,8 +160,8 @@ def valuation(view: View, ticker: Ticker) -> Evidence:
     else:
         missing.append(f"{ticker} price to earnings: the last four quarters made a loss")
     shares, sales = year[0].items.get(Item.SHARES_DILUTED), [q.items.get(Item.REVENUE) for q in year]
-    if shares and all(sales):
-        total = sum(s for s in sales if s)
+    total = sum(s for s in sales if s)
+    if shares and all(sales) and total > 0:
         figures |= {"market_value": usd(price * shares), "price_to_sales": multiple(price * shares / total)}
     else:
         missing.append(f"{ticker} price to sales: diluted shares or revenue of a quarter not in the data")

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +21,7 @@ from openoutcry.tools.rows import DATASETS, clocked
 from openoutcry.tools.sandbox import Sandbox, SandboxRows
 
 GRACE_DAYS = 7
+KEPT_VIEWS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,7 @@ class Rows:
 
     def cells(self, name: str) -> list[Any]:
         """A column as plain Python values; missing is None."""
-        column: Any = np.ma.asarray(self.columns[name])
-        return column.astype(object).filled(None).tolist()
+        return _plain(self.columns[name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,12 @@ class Warehouse:
     def __init__(self, path: Path) -> None:
         self.snapshot = path.stem
         self._path = path
-        self._connection = hardened.connect(path, limits=None)
+        try:
+            self._connection = hardened.connect(path, limits=None)
+        except duckdb.Error:
+            raise warehouse.damaged(path) from None
         self._lock = threading.Lock()
+        self._views: dict[AsOf, View] = {}
 
     @classmethod
     def open(cls, home: Path) -> "Warehouse":
@@ -133,7 +138,12 @@ class Warehouse:
             raise OutOfRange(
                 f"as-of {as_of} is after the data ends on {last.date}; choose that day or ingest newer data"
             )
-        return View(self, as_of)
+        with self._lock:
+            if as_of not in self._views:
+                while len(self._views) >= KEPT_VIEWS:
+                    self._views.pop(next(iter(self._views)))
+                self._views[as_of] = View(self, as_of)
+            return self._views[as_of]
 
     def rows(self, sql: str, parameters: Sequence[object]) -> Mapping[str, NDArray[Any]]:
         """Run our own statement on a cursor of its own."""
@@ -160,13 +170,14 @@ class Warehouse:
 
 
 class View:
-    """The tables as known at one moment. Holds no way to reach a later row."""
+    """The tables as known at one moment. Holds no way to reach a later row. Safe to share between threads."""
 
     def __init__(self, source: Warehouse | None, as_of: AsOf, snapshot: str = "") -> None:
         self.as_of = as_of
         self.snapshot = source.snapshot if source else snapshot
         self._warehouse = source
         self._prices: dict[str, Prices] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def detached(cls, as_of: AsOf, snapshot: str) -> "View":
@@ -187,12 +198,7 @@ class View:
         columns = self._source.rows(statement, parameters)
         count = len(next(iter(columns.values())))
         shown = _inlined(statement, parameters)
-        known = columns["known_at"].max() if count and "known_at" in columns else None
-        return Rows(
-            columns,
-            Query(sql=shown, rows=count, sha256=hash_of(columns)),
-            None if known is None else known.astype("datetime64[us]").item(),
-        )
+        return Rows(columns, Query(sql=shown, rows=count, sha256=hash_of(columns)), _newest(columns.get("known_at")))
 
     def evidence(
         self,
@@ -226,10 +232,12 @@ class View:
         views = {name: clocked(name, self.as_of, d.public) for name, d in DATASETS.items()}
         return self._source.sandbox.run(statement, views)
 
+    @cached_property
     def tickers(self) -> tuple[str, ...]:
         """The tickers with a price known by now, sorted."""
         return tuple(self.query("SELECT DISTINCT ticker FROM prices ORDER BY ticker").cells("ticker"))
 
+    @cached_property
     def names(self) -> dict[str, str]:
         """Company names by ticker."""
         rows = self.query("SELECT ticker, name FROM companies ORDER BY ticker")
@@ -237,9 +245,10 @@ class View:
 
     def prices(self, ticker: str) -> Prices:
         """A ticker's closes: adj_close where every row has it, else close. Raises UnknownTicker, NotComputed."""
-        if ticker not in self._prices:
-            self._prices[ticker] = self._load(ticker)
-        return self._prices[ticker]
+        with self._lock:
+            if ticker not in self._prices:
+                self._prices[ticker] = self._load(ticker)
+            return self._prices[ticker]
 
     def _load(self, ticker: str) -> Prices:
         rows = self.query(
@@ -264,6 +273,17 @@ class View:
         )
 
 
+def _newest(moments: NDArray[Any] | None) -> datetime | None:
+    known: Any = np.ma.asarray([] if moments is None else moments).compressed()
+    return known.max().astype("datetime64[us]").item() if len(known) else None
+
+
+def _plain(column: NDArray[Any]) -> list[Any]:
+    """The cells of a column; missing is None, which `MaskedArray.filled(None)` would not give."""
+    cells, hidden = np.ma.getdata(column).tolist(), np.ma.getmaskarray(column).tolist()
+    return [None if missing else cell for cell, missing in zip(cells, hidden, strict=True)]
+
+
 def _complete(column: NDArray[Any]) -> NDArray[np.float64] | None:
     """The column as floats, or None where a cell is missing."""
     values = np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan)
@@ -283,8 +303,7 @@ def hash_of(columns: Mapping[str, NDArray[Any]]) -> str:
     for name, column in columns.items():
         hasher.update(name.encode())
         if column.dtype == object:
-            plain = column.filled(None) if isinstance(column, np.ma.MaskedArray) else column
-            hasher.update("\x1f".join(map(str, plain)).encode())
+            hasher.update("\x1f".join(map(repr, _plain(column))).encode())
         else:
             hasher.update(np.ma.getmaskarray(column).tobytes())
             hasher.update(np.ma.filled(np.ma.asarray(column), 0).tobytes())

@@ -3,6 +3,7 @@
     warehouse/CURRENT            the name of the snapshot in force
     warehouse/<digest>.duckdb    a snapshot; never changed once named
     warehouse/lock               held while a new snapshot is written
+    warehouse/next-*/            where it is written; what a killed writer left there goes with the next
 
 A writer copies the snapshot, adds rows in one transaction, and renames: a crash at any moment leaves
 the old snapshot in force. The digest is over the rows, so the same rows give the same name anywhere.
@@ -38,7 +39,7 @@ def folder(home: Path) -> Path:
 def current(home: Path) -> Path:
     """The snapshot in force. Raises EmptyWarehouse where there is none."""
     try:
-        name = (folder(home) / "CURRENT").read_text(encoding="ascii").strip()
+        name = (folder(home) / "CURRENT").read_text(encoding="ascii", errors="replace").strip()
     except (FileNotFoundError, NotADirectoryError):
         raise EmptyWarehouse(
             f"no data at {home}: run `outcry ingest --sample` for the sample, or `outcry ingest PATH...`"
@@ -47,8 +48,19 @@ def current(home: Path) -> Path:
         raise DataError(f"the data folder {home} cannot be read: {error.strerror}") from None
     path = folder(home) / f"{name}.duckdb"
     if not path.is_file():
-        raise DataError(f"{folder(home)}/CURRENT names {name}, which is not there: ingest the data again")
+        raise DataError(
+            f"{folder(home)}/CURRENT names {name}, which is not there: put it back, or remove {folder(home)} "
+            "and ingest the data again"
+        )
     return path
+
+
+def damaged(path: Path) -> DataError:
+    """What to say of a snapshot that DuckDB cannot open."""
+    return DataError(
+        f"expected a snapshot at {path}, found a file that cannot be opened as one: remove {path.parent} and "
+        "ingest the data again"
+    )
 
 
 @contextlib.contextmanager
@@ -63,11 +75,13 @@ def writing(home: Path) -> Generator[duckdb.DuckDBPyConnection]:
         lock = (root / "lock").open("a")
     except OSError as error:
         raise DataError(f"the data folder {root} cannot be written: {error.strerror}") from None
-    with lock, _locked(lock.fileno(), root), tempfile.TemporaryDirectory(dir=root) as scratch:
-        copy = Path(scratch) / "next.duckdb"
+    with lock, _locked(lock.fileno(), root), _scratch(root) as copy:
         with contextlib.suppress(EmptyWarehouse):
             shutil.copyfile(current(home), copy)
-        connection = duckdb.connect(copy, config={"autoinstall_known_extensions": False})
+        try:
+            connection = duckdb.connect(copy, config={"autoinstall_known_extensions": False})
+        except duckdb.Error:
+            raise damaged(current(home)) from None
         with contextlib.closing(connection):
             _create(connection)
             connection.execute("BEGIN")
@@ -89,6 +103,14 @@ def _locked(descriptor: int, root: Path) -> Generator[None]:
             f"another process is writing to {root}; wait until it ends, then run this again"
         ) from None
     yield
+
+
+@contextlib.contextmanager
+def _scratch(root: Path) -> Generator[Path]:
+    for left in root.glob("next-*"):
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=root, prefix="next-") as name:
+        yield Path(name) / "next.duckdb"
 
 
 def _create(connection: duckdb.DuckDBPyConnection) -> None:

@@ -335,7 +335,7 @@ BOMBS = [
     "SELECT * FROM prices WHERE close IN (" + ",".join(map(str, range(2000))) + ")",
     "SELECT regexp_full_match(repeat('a', 1000000) || 'b', '(a|aa)+')",
     "SELECT regexp_replace(repeat('a', 5000000), 'a', 'bbbbbbbbbb', 'g')",
-    "SELECT " + ",".join(["1"] * 4900),
+    "SELECT " + ",".join(["1"] * 2500),
     "SELECT " + ",".join(["*"] * 200) + " FROM prices",
     "SELECT list(i ORDER BY hash(i)) FROM range(300000000) t(i)",
     "SELECT list_aggregate(range(200000000), 'sum')",
@@ -442,6 +442,7 @@ def test_every_bomb_is_contained(sandbox: Sandbox) -> None:
         outcomes = list(pool.map(outcome, BOMBS))
     assert max(seconds for seconds, _ in outcomes) < 8
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2_200_000
     assert {"ran out of memory", "ran past 3000 ms", "stopped after 5 s"} <= {
         bound
         for _, text in outcomes
@@ -505,7 +506,7 @@ def test_one_spare_is_kept_with_no_secrets_and_closing_ends_it(snapshot: Path, m
         (spare,) = set(_children()) - before
         assert Path(f"/proc/{spare}/environ").read_bytes() == b""
         os.kill(spare, signal.SIGKILL)
-        _wait_for(lambda: len(list(Path(f"/proc/{spare}/task").iterdir())) == 1)
+        _wait_for(lambda: _is_dead(spare))
         assert sandbox.run("SELECT 2", VIEWS).rows == ((2,),)
         assert len(set(_children()) - before) == 1
     assert set(_children()) == before
@@ -523,6 +524,12 @@ def test_the_spare_does_not_outlive_a_killed_parent(snapshot: Path) -> None:
     ran = subprocess.run([sys.executable, "-c", script, str(snapshot)], stdout=subprocess.PIPE, timeout=30, check=False)
     (spare,) = ran.stdout.split()
     _wait_for(lambda: not _runs_worker(int(spare)))
+
+
+def _is_dead(pid: int) -> bool:
+    """Tell whether only the zombie is left: its first thread ended, and every other one is gone."""
+    process = Path(f"/proc/{pid}")
+    return ") Z " in (process / "stat").read_text() and len(list((process / "task").iterdir())) == 1
 
 
 def _runs_worker(pid: int) -> bool:
@@ -568,7 +575,7 @@ def test_a_second_connection_of_the_process_finds_the_settings_and_has_its_own_v
         assert second.execute("SELECT current_setting('TimeZone')").fetchone() == ("UTC",)
         with pytest.raises(duckdb.Error, match="locked"):
             second.execute("SET threads = 8")
-        with pytest.raises(duckdb.Error, match="locked"):
+        with pytest.raises(duckdb.Error, match="configuration"):
             connect(snapshot, limits=Limits())
 
 

@@ -1,0 +1,298 @@
+"""The pictures of a report: plotly figures from evidence, each with a caption that is itself a claim.
+
+Colours are mid-tones, blue against vermillion (after Okabe and Ito), that keep apart for colour-blind
+people and on light and dark paper. Text that came from data is escaped: plotly reads markup in labels.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from statistics import NormalDist, fmean, stdev
+from typing import Any
+
+from openoutcry.core.evidence import Evidence, Quote, Series, show
+from openoutcry.core.report import Report
+
+BLUE, VERMILLION, GREY = "#3b86c4", "#d5611d", "#8a929b"
+SHADE, GRID, CLEAR = "rgba(213,97,29,0.18)", "rgba(128,136,144,0.22)", "rgba(0,0,0,0)"
+HUES = (VERMILLION, VERMILLION, GREY, BLUE, BLUE)
+FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
+TONES: dict[str, str] = dict(
+    zip(("very_negative", "negative", "neutral", "positive", "very_positive"), HUES, strict=True)
+)
+BINS = 45
+
+Spec = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A plotly figure; *title* and *caption* hold references such as `{E3.var}`, never digits."""
+
+    title: str
+    caption: str
+    figure: Any
+
+
+def pictures(report: Report) -> list[Picture]:
+    """Every picture that the evidence allows: views, distributions, prices, tones of documents."""
+    drawn = [views(report)]
+    drawn += [distribution(e, gaussian(report, e)) for e in report.evidence]
+    drawn += [price(e) for e in longest_closes(report)]
+    drawn += [tones(e) for e in report.evidence]
+    return [picture for picture in drawn if picture]
+
+
+def longest_closes(report: Report) -> list[Evidence]:
+    """For each ticker the evidence with most closes."""
+    longest: dict[str, Evidence] = {}
+    for e in report.evidence:
+        if "close" in e.series:
+            ticker = str(e.arguments.get("ticker", ""))
+            longest[ticker] = max(longest.get(ticker, e), e, key=lambda x: len(x.series["close"].values))
+    return list(longest.values())
+
+
+def gaussian(report: Report, historical: Evidence) -> Evidence | None:
+    """The normal-curve value at risk of the same ticker, horizon and window, if it was asked for."""
+    wanted = {**historical.arguments, "method": "gaussian"}
+    return next((e for e in report.evidence if e.tool == historical.tool and dict(e.arguments) == wanted), None)
+
+
+def price(evidence: Evidence) -> Picture | None:
+    """Closes, and beneath them, on the same dates, the fall from the running peak."""
+    series = evidence.series["close"]
+    if len(series.values) < 2:
+        return None
+    days = [d.isoformat() for d in series.dates]
+    fall = [round(depth, 5) for depth in _falls(series.values)]
+    traces = [
+        _line(days, series.values, BLUE, hovertemplate="%{y:$,.2f}<extra></extra>"),
+        _line(
+            days, fall, VERMILLION, yaxis="y2", fill="tozeroy", fillcolor=SHADE, hovertemplate="%{y:.1%}<extra></extra>"
+        ),
+    ]
+    layout = _layout(
+        320,
+        hovermode="x unified",
+        xaxis=_axis(type="date", anchor="y2", hoverformat="%d %b %Y", showgrid=False),
+        yaxis=_axis("USD per share", domain=[0.43, 1], tickprefix="$"),
+        yaxis2=_axis("Below peak", domain=[0, 0.32], tickformat=".0%", nticks=4, rangemode="tozero"),
+    )
+    title = f"{{{evidence.id}.ticker}}: price and drawdown"
+    return Picture(title, _price_caption(evidence), _figure(traces, layout))
+
+
+def _falls(closes: Sequence[float]) -> Iterator[float]:
+    """Each close against the highest so far: 0 at a peak, -0.25 a quarter below it."""
+    peak = closes[0]
+    for close in closes:
+        peak = max(peak, close)
+        yield close / peak - 1 if peak > 0 else 0.0
+
+
+def _price_caption(evidence: Evidence) -> str:
+    eid = evidence.id
+    what = f"Adjusted close of {{{eid}.ticker}} to {{{eid}.last_date}}, and beneath it the fall from the peak so far."
+    if evidence.tool == "drawdown":
+        return f"{what} The deepest was {{{eid}.max}}, on {{{eid}.trough_date}}; the last is {{{eid}.now}}."
+    return f"{what} The last close is {{{eid}.below_high}} below the high of the past year."
+
+
+def distribution(evidence: Evidence, normal: Evidence | None) -> Picture | None:
+    """Shares of past horizon returns, those at or beyond the value at risk in vermillion; losses lie left."""
+    values = evidence.series.get("horizon_returns", Series()).values
+    if len(values) < 2 or min(values) == max(values):
+        return None
+    var, es = evidence.value("var"), evidence.value("es")
+    size = bin_width(max(values) - min(values))
+    low, high = min(*values, -es) - size, max(values) + size
+    room = 0.12 * (high - low)
+    traces = [
+        _bars([v for v in values if v > -var], len(values), size, BLUE),
+        _bars([v for v in values if v <= -var], len(values), size, VERMILLION),
+        *([_curve(values, size, low, high)] if normal else []),
+    ]
+    over = f"Return over {escape(show(evidence.figures['horizon']))}"
+    layout = _layout(
+        320,
+        barmode="stack",
+        xaxis=_axis(over, range=[low - room, high], tickformat=".0%", showgrid=False, fixedrange=True),
+        yaxis=_axis("Share of past spans", tickformat=".0%", fixedrange=True, rangemode="tozero"),
+        shapes=[_upright(-var, 0.97, "solid", VERMILLION), _upright(-es, 0.83, "dot", VERMILLION)],
+        annotations=[
+            _label(-var, 0.97, f"VaR {show(evidence.figures['var'])}", "left"),
+            _label(-es, 0.83, f"ES {show(evidence.figures['es'])}", "right"),
+        ],
+    )
+    title = f"{{{evidence.id}.ticker}}: past returns over {{{evidence.id}.horizon}}"
+    return Picture(title, _distribution_caption(evidence.id, normal), _figure(traces, layout))
+
+
+def bin_width(spread: float) -> float:
+    """The smallest of 1, 2, 2.5 or 5 times a power of ten that needs at most BINS bins."""
+    raw = spread / BINS
+    power = 10.0 ** math.floor(math.log10(raw))
+    return next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw)
+
+
+def _bars(values: Sequence[float], total: int, size: float, colour: str) -> Spec:
+    counts = sorted(Counter(math.floor(v / size) for v in values).items())
+    return {
+        "type": "bar",
+        "x": [(k + 0.5) * size for k, _ in counts],
+        "y": [round(n / total, 6) for _, n in counts],
+        "width": size,
+        "marker": {"color": colour, "opacity": 0.75, "line": {"width": 0}},
+        "hovertemplate": "around %{x:.1%}: %{y:.1%} of spans<extra></extra>",
+    }
+
+
+def _curve(values: Sequence[float], size: float, low: float, high: float) -> Spec:
+    """The normal curve of the values' mean and standard deviation, as the share that a bin would hold."""
+    bell = NormalDist(fmean(values), stdev(values))
+    grid = [low + (high - low) * i / 120 for i in range(121)]
+    shares = [round(bell.pdf(x) * size, 6) for x in grid]
+    return _line([round(x, 5) for x in grid], shares, GREY, hoverinfo="skip", width=2.0)
+
+
+def _distribution_caption(eid: str, normal: Evidence | None) -> str:
+    said = (
+        f"How {{{eid}.ticker}} ended past, overlapping spans of {{{eid}.horizon}}. At {{{eid}.confidence}} confidence"
+        f" the loss stays within {{{eid}.var}} (VaR); the losses beyond, in orange, average {{{eid}.es}} (ES)."
+    )
+    if normal:
+        said += f" The grey curve is normal with the same mean and spread: its VaR would be {{{normal.id}.var}}."
+    return said
+
+
+def views(report: Report) -> Picture | None:
+    """A dot a role at its probability, joined to the base rate, and the desk's as a diamond."""
+    seen = report.by_id.get(report.view)
+    if seen is None or not (roles := [n for n in seen.figures if n.endswith("_p_up")]):
+        return None
+    base = seen.value("base_rate")
+    chances = [*(seen.value(name) for name in roles), seen.value("p_up")]
+    rows = [*(escape(name.removesuffix("_p_up")) for name in roles), "<b>desk</b>"]
+    shown = [*(show(seen.figures[name]) for name in roles), f"<b>{show(seen.figures['p_up'])}</b>"]
+    over = f"Chance over {escape(show(seen.figures['horizon']))}"
+    traces = [_stems(rows, base, chances), _dots(rows, base, chances, shown)]
+    layout = _layout(
+        92 + 44 * len(rows),
+        margin={"l": 8, "r": 56, "t": 28, "b": 28},
+        xaxis=_axis(over, **_scale(chances), tickformat=".0%", fixedrange=True),
+        yaxis=_axis(type="category", range=[len(rows) - 0.4, -0.6], showgrid=False, fixedrange=True),
+        shapes=[_upright(base, 1, "dash", GREY)],
+        annotations=[_label(base, 1, f"base rate {show(seen.figures['base_rate'])}", "center", yanchor="bottom")],
+    )
+    eid = seen.id
+    caption = (
+        f"Each role's chance, starting from the base rate of {{{eid}.base_rate}} (dashed: how often it"
+        f" happened before); the diamond is the desk, at {{{eid}.p_up}}."
+    )
+    return Picture("Where the roles stand", caption, _figure(traces, layout))
+
+
+def _scale(chances: Sequence[float]) -> Spec:
+    """An axis about one half, so that left of the middle is unlikely; narrowed where all lie near it."""
+    if all(0.3 <= chance <= 0.7 for chance in chances):
+        return {"range": [0.25, 0.75], "dtick": 0.1}
+    return {"range": [0, 1], "dtick": 0.25}
+
+
+def _stems(rows: Sequence[str], base: float, chances: Sequence[float]) -> Spec:
+    ends = [x for chance in chances for x in (base, chance, None)]
+    return _line(ends, [y for row in rows for y in (row, row, None)], GREY, hoverinfo="skip", width=2.0)
+
+
+def _dots(rows: Sequence[str], base: float, chances: Sequence[float], shown: Sequence[str]) -> Spec:
+    hues = [GREY if math.isclose(chance, base) else BLUE if chance > base else VERMILLION for chance in chances]
+    symbols = [*["circle"] * (len(rows) - 1), "diamond"]
+    return {
+        "type": "scatter",
+        "mode": "markers+text",
+        "x": chances,
+        "y": rows,
+        "text": shown,
+        "textposition": ["middle left" if hue == VERMILLION else "middle right" for hue in hues],
+        "cliponaxis": False,
+        "hoverinfo": "skip",
+        "marker": {"color": hues, "symbol": symbols, "size": 14, "opacity": 1, "line": {"width": 0}},
+    }
+
+
+def tones(evidence: Evidence) -> Picture | None:
+    """When documents were published and how each reads: it shows what their counts hide, a turn of tone."""
+    known = [quote for quote in evidence.quotes if quote.tone in TONES]
+    if len(known) < 2:
+        return None
+    order: Spec = {"type": "category", "categoryorder": "array", "categoryarray": [_plain(tone) for tone in TONES]}
+    layout = _layout(
+        280,
+        xaxis=_axis(type="date", showgrid=False, fixedrange=True),
+        yaxis=_axis(**order, range=[-0.5, len(TONES) - 0.5], fixedrange=True),
+    )
+    eid = evidence.id
+    counts = f"{{{eid}.negative}} read negative, {{{eid}.neutral}} neutral and {{{eid}.positive}} positive"
+    caption = f"Each dot is a document, by the day it was published: {counts}."
+    return Picture(f"{{{eid}.ticker}}: tone of the documents", caption, _figure([_documents(known)], layout))
+
+
+def _documents(quotes: Sequence[Quote]) -> Spec:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [escape(q.published) for q in quotes],
+        "y": [_plain(q.tone) for q in quotes],
+        "text": [escape(q.kind) for q in quotes],
+        "hovertemplate": "%{x|%d %b %Y}: %{text}<extra></extra>",
+        "marker": {"color": [TONES[q.tone] for q in quotes], "size": 12, "opacity": 0.75, "line": {"width": 0}},
+    }
+
+
+def _plain(tone: str) -> str:
+    return tone.replace("_", " ")
+
+
+def _line(x: Sequence[Any], y: Sequence[Any], colour: str, width: float = 1.5, **more: Any) -> Spec:
+    return {"type": "scatter", "mode": "lines", "x": x, "y": y, "line": {"color": colour, "width": width}, **more}
+
+
+def _upright(x: float, top: float, dash: str, colour: str) -> Spec:
+    line = {"color": colour, "width": 1.5, "dash": dash}
+    return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": top, "yref": "paper", "line": line, "layer": "above"}
+
+
+def _label(x: float, y: float, text: str, anchor: str, yanchor: str = "top") -> Spec:
+    """Words beside an upright line; *anchor* is the side of the words that touches it."""
+    shift = {"left": 6, "right": -6}.get(anchor, 0)
+    place = {"x": x, "y": y, "yref": "paper", "xanchor": anchor, "yanchor": yanchor, "xshift": shift}
+    return {**place, "text": escape(text), "showarrow": False}
+
+
+def _axis(title: str = "", **more: Any) -> Spec:
+    named = {"title": {"text": title, "standoff": 10}} if title else {}
+    return {**named, "gridcolor": GRID, "zeroline": False, "automargin": True, **more}
+
+
+def _layout(height: int, **more: Any) -> Spec:
+    return {
+        "template": {},
+        "height": height,
+        "margin": {"l": 8, "r": 16, "t": 12, "b": 28},
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
+        "showlegend": False,
+        "font": {"family": FONT, "size": 12, "color": GREY},
+        "hoverlabel": {"bgcolor": "#23282f", "bordercolor": "#23282f", "font": {"color": "#ffffff"}},
+        **more,
+    }
+
+
+def _figure(traces: Sequence[Spec], layout: Spec) -> Any:
+    """The one place that touches plotly, whose types are not declared; it checks names and values."""
+    from plotly.graph_objects import Figure  # pyright: ignore[reportMissingTypeStubs] plotly ships no types
+
+    return Figure(data=list(traces), layout=layout)

@@ -1,0 +1,185 @@
+"""A run is a bundle: replayed after the data has moved on, compared, and trusted only when whole."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic_ai.models.function import FunctionModel
+
+from openoutcry.agents import bundle, risk
+from openoutcry.core.errors import BrokenRun, UsageError
+from openoutcry.core.evidence import Query
+from openoutcry.interfaces.explain import diff, explain
+from openoutcry.tools.ingest import ingest
+from openoutcry.wiring import Desk
+
+MakeDesk = Callable[..., Desk]
+RISK = "How risky is AAPL over the next 10 days?"
+
+
+@pytest.fixture
+def moved(sample_home: Path, tmp_path: Path) -> Path:
+    """The sample's home with newer rows: AAPL's history restated, known from the start of 2022."""
+    home = tmp_path / "moved"
+    shutil.copytree(sample_home / "warehouse", home / "warehouse")
+    return home
+
+
+def restate(home: Path, folder: Path) -> None:
+    rows = "".join(f"AAPL,2022-0{m}-15,{150 + m},2022-06-20\n" for m in (2, 3, 4))
+    (folder / "restated.csv").write_text("ticker,date,adj_close,known_at\n" + rows)
+    (intake,) = ingest(home, [folder / "restated.csv"], progress=lambda _: None)
+    assert intake.taken == 3
+
+
+async def test_replay_after_the_data_has_moved_on_and_gone(moved: Path, tmp_path: Path) -> None:
+    with Desk.open(home=moved) as desk:
+        first = await desk.ask(RISK, "2022-06-30")
+        restate(moved, tmp_path)
+        second = await desk.ask(RISK, "2022-06-30")
+        assert not first.model_copy(update={"run": second.run}).same_as(second)
+    shutil.rmtree(moved / "warehouse")
+    with Desk.open(home=moved) as desk:
+        for report in (first, second):
+            replayed = await desk.replay(report.run)
+            assert replayed.same_as(report)
+            assert replayed.timings
+
+
+async def test_replay_needs_no_model(make_desk: MakeDesk, speaker: Callable[..., FunctionModel]) -> None:
+    model = speaker([("drawdown", {"ticker": "AAPL"})], lambda s, n: {"claims": ["It fell {E1.max}."], "lean": "down"})
+    desk = make_desk({"risk": model})
+    report = await desk.ask(RISK, "2022-06-30")
+    with Desk.open(home=desk.settings.home) as other:
+        assert (await other.replay("last")).same_as(report)
+
+
+async def test_a_changed_prompt_is_told_not_papered_over(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = await desk.ask(RISK, "2022-06-30")
+    changed = risk.ROLE.instructions + "Be brief."
+    monkeypatch.setitem(bundle_roles(), "risk", replace_instructions(changed))
+    with pytest.raises(BrokenRun, match="risk now sends a prompt that the run did not record"):
+        await desk.replay(report.run)
+
+
+def bundle_roles() -> dict[str, object]:
+    from openoutcry.agents import team
+
+    return team.ROLES  # type: ignore[return-value]  # the values are roles
+
+
+def replace_instructions(text: str) -> object:
+    from dataclasses import replace
+
+    return replace(risk.ROLE, instructions=text)
+
+
+async def test_diff_names_the_cause(moved: Path, tmp_path: Path, babbler: FunctionModel) -> None:
+    with Desk.open(home=moved) as desk:
+        one = (await desk.ask(RISK, "2022-06-30")).run
+        same = (await desk.ask(RISK, "2022-06-30")).run
+        restate(moved, tmp_path)
+        data = (await desk.ask(RISK, "2022-06-30")).run
+        earlier = (await desk.ask(RISK, "2022-06-10")).run
+    with Desk.open(home=moved, models={"analyst": babbler}) as desk:
+        model = (await desk.ask(RISK, "2022-06-30")).run
+        load = desk.load
+        assert "differ in: nothing they stood on" in text(diff(load(one), load(same)))
+        assert "every figure is the same" in text(diff(load(one), load(same)))
+        found = text(diff(load(one), load(data)))
+        assert "differ in: data\n" in found
+        assert "E3.var: " in found or "E2.volatility: " in found
+        assert "the rows changed" in found
+        assert "differ in: model\n" in text(diff(load(data), load(model)))
+        assert "model of analyst: house, then babbler" in text(diff(load(data), load(model)))
+        assert "differ in: as-of\n" in text(diff(load(data), load(earlier)))
+
+
+def text(lines: object) -> str:
+    return "\n".join(lines) + "\n"  # type: ignore[arg-type]  # lines of text
+
+
+async def test_explain_leads_back_to_the_query(desk: Desk) -> None:
+    report = await desk.ask(RISK, "2022-06-30")
+    stored = desk.load("last")
+    shown = text(explain(stored, "E3.var", lambda q: desk.again(stored, q)))
+    assert f"exactly {report.by_id['E3'].figures['var'].value!r}" in shown
+    assert "FROM prices WHERE ticker = 'AAPL'" in " ".join(shown.split())
+    assert "run again   the same rows" in shown
+    assert "quantile: linear interpolation (type 7)" in shown
+    for evidence in report.evidence:
+        for query in evidence.queries:
+            assert desk.again(stored, query) == "the same rows"
+    forged = Query(sql=report.by_id["E3"].queries[0].sql, rows=1, sha256="0" * 64)
+    assert desk.again(stored, forged).startswith("other rows")
+
+
+@pytest.mark.parametrize("reference", ["E99", "E3.ghost", "nonsense", ""])
+async def test_explain_says_what_there_is(desk: Desk, reference: str) -> None:
+    await desk.ask(RISK, "2022-06-30")
+    with pytest.raises(UsageError, match="it has"):
+        list(explain(desk.load("last"), reference, lambda q: ""))
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "report.json", "evidence.jsonl", "calls.jsonl"])
+@pytest.mark.parametrize("harm", ["gone", "cut", "flipped", "empty"])
+async def test_a_broken_run_is_one_line_and_harms_no_other(desk: Desk, name: str, harm: str) -> None:
+    broken = (await desk.ask(RISK, "2022-06-30")).run
+    whole = (await desk.ask(RISK, "2022-06-30")).run
+    path = desk.settings.home / "runs" / broken / name
+    data = path.read_bytes()
+    if harm == "gone":
+        path.unlink()
+    elif harm == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    elif harm == "flipped":
+        path.write_bytes(data.replace(b"AAPL", b"AAPX", 1) if name != "manifest.json" else data[:-1] + b"]")
+    else:
+        path.write_bytes(b"")
+    with pytest.raises(BrokenRun) as caught:
+        desk.load(broken)
+    assert "\n" not in str(caught.value)
+    assert desk.load(whole).report.run == whole
+
+
+async def test_runs_are_found_by_part_of_their_name(desk: Desk) -> None:
+    with pytest.raises(UsageError, match="expected a stored run"):
+        desk.load("last")
+    run = (await desk.ask(RISK, "2022-06-30")).run
+    assert desk.load(run[-6:]).report.run == desk.load("last").report.run == run
+    with pytest.raises(UsageError, match="no run is called 'nope'"):
+        desk.load("nope")
+    with pytest.raises(UsageError):
+        desk.load("../../etc")
+
+
+async def test_nothing_half_written_is_left(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bundle.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        await desk.ask(RISK, "2022-06-30")
+    assert list((desk.settings.home / "runs").iterdir()) == []
+
+
+def test_the_code_digest_sees_every_room(tmp_path: Path) -> None:
+    package = tmp_path / "pkg"
+    for room in ("core", "tools"):
+        (tmp_path / room).mkdir()
+        (tmp_path / room / "a.py").write_text("x = 1\n")
+        package.mkdir(exist_ok=True)
+        (package / room).symlink_to(tmp_path / room)
+    before = bundle.code_digest(package)
+    (tmp_path / "tools" / "a.py").write_text("x = 2\n")
+    assert bundle.code_digest(package) != before
+
+
+def test_the_manifest_holds_what_the_run_stood_on(desk: Desk) -> None:
+    report = desk.ask_sync(RISK, "2022-06-30")
+    raw = json.loads((desk.settings.home / "runs" / report.run / "manifest.json").read_text())
+    assert raw["snapshot"] == report.snapshot
+    assert set(raw["prompts"]) == set(raw["models"]) == {"analyst", "sentiment", "risk", "coordinator", "reader"}
+    assert len(raw["code"]) == 16

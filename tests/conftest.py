@@ -1,0 +1,145 @@
+"""Shared warehouses: the bundled sample, and small ones made of rows written out in a test."""
+
+import csv
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from openoutcry.core.clock import AsOf
+from openoutcry.core.errors import DataError
+from openoutcry.core.evidence import Evidence
+from openoutcry.core.report import Lean
+from openoutcry.tools import book, documents, lean, prices, query, risk, statements
+from openoutcry.tools.ingest import ingest
+from openoutcry.tools.view import View, Warehouse
+
+settings.register_profile("house", deadline=None, max_examples=25, database=None)
+settings.load_profile("house")
+
+Row = dict[str, Any]
+Tool = Callable[[View, str, str], Evidence]
+
+TOOLS: dict[str, Tool] = {
+    "price_summary": lambda v, t, o: prices.price_summary(v, t),
+    "returns": lambda v, t, o: prices.returns(v, t, horizon=5),
+    "relative_return": lambda v, t, o: prices.relative_return(v, t, o),
+    "volatility": lambda v, t, o: risk.volatility(v, t),
+    "drawdown": lambda v, t, o: risk.drawdown(v, t),
+    "value_at_risk historical": lambda v, t, o: risk.value_at_risk(v, t, horizon=2, confidence=0.95),
+    "value_at_risk gaussian": lambda v, t, o: risk.value_at_risk(v, t, horizon=1, confidence=0.9, method="gaussian"),
+    "growth": lambda v, t, o: statements.growth(v, t),
+    "margins": lambda v, t, o: statements.margins(v, t),
+    "valuation": lambda v, t, o: statements.valuation(v, t),
+    "document_search newest": lambda v, t, o: documents.document_search(v, t),
+    "document_search ranked": lambda v, t, o: documents.document_search(v, t, query="profit warning", days=3650),
+    "position": lambda v, t, o: book.position(v, t),
+    "combine_views one": lambda v, t, o: lean.combine_views(v, (t,), 5, {"analyst": Lean.UP}),
+    "combine_views two": lambda v, t, o: lean.combine_views(v, (t, o), 3, {"risk": Lean.STRONG_DOWN}),
+    "query prices": lambda v, t, o: query.query(v, "prices", ["close"], order_by="date", descending=True),
+    "query fundamentals": lambda v, t, o: query.query(v, "fundamentals", ["item", "value"], limit=50),
+    "query documents": lambda v, t, o: query.query(
+        v, "documents", ["id"], aggregate=query.Aggregate.COUNT, group_by=["kind"]
+    ),
+    "query positions": lambda v, t, o: query.query(v, "positions", ["quantity"], aggregate=query.Aggregate.SUM),
+}
+"""Every tool that reads the view, except `sql`, which starts a process; a test compares this with the code."""
+
+
+@pytest.fixture(scope="session")
+def tools() -> dict[str, Tool]:
+    return TOOLS
+
+
+@pytest.fixture(scope="session")
+def answers() -> Callable[[View, str, str], dict[str, Evidence | str]]:
+    """What every tool says at one view: evidence, or the message of its refusal."""
+
+    def ask(view: View, ticker: str, other: str) -> dict[str, Evidence | str]:
+        said: dict[str, Evidence | str] = {}
+        for name, tool in TOOLS.items():
+            try:
+                said[name] = tool(view, ticker, other)
+            except DataError as error:
+                said[name] = f"{type(error).__name__}: {error}"
+        return said
+
+    return ask
+
+
+def silent(_: str) -> None:
+    """Progress that nobody watches."""
+
+
+@pytest.fixture(scope="session")
+def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled sample, ingested once; read it, never write to it."""
+    home = tmp_path_factory.mktemp("sample") / "home"
+    ingest(home, [], sample=True, progress=silent)
+    return home
+
+
+@pytest.fixture(scope="session")
+def price_rows() -> Callable[..., list[Row]]:
+    """Rows of one ticker's closes on the weekdays from *start* on."""
+
+    def rows(ticker: str, values: Sequence[float], start: str = "2020-01-01", **more: object) -> list[Row]:
+        days = (d for i in count() if (d := date.fromisoformat(start) + timedelta(i)).weekday() < 5)
+        return [{"ticker": ticker, "date": d, "close": repr(v), **more} for d, v in zip(days, values, strict=False)]
+
+    return rows
+
+
+@pytest.fixture(scope="session")
+def make_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Write the rows to files, a data set each, ingest them, and give the home. No row may be refused."""
+
+    def make(
+        *,
+        prices: Sequence[Row] = (),
+        fundamentals: Sequence[Row] = (),
+        documents: Sequence[Row] = (),
+        positions: Sequence[Row] = (),
+    ) -> Path:
+        root = tmp_path_factory.mktemp("home")
+        tables = {"prices": prices, "fundamentals": fundamentals, "positions": positions}
+        files = [_csv(root / f"{name}.csv", rows) for name, rows in tables.items() if rows]
+        if documents:
+            files.append(root / "documents.jsonl")
+            files[-1].write_text("".join(json.dumps(row, default=str) + "\n" for row in documents))
+        refused = [r for intake in ingest(root / "home", files, progress=silent) for r in intake.refused]
+        assert not refused
+        return root / "home"
+
+    return make
+
+
+def _csv(path: Path, rows: Sequence[Row]) -> Path:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture(scope="session")
+def view_of() -> Iterator[Callable[..., View]]:
+    """Open a home at an as-of, or at its newest row. Only the few newest stay open."""
+    opened: deque[Warehouse] = deque()
+
+    def view(home: Path, as_of: str | None = None) -> View:
+        opened.append(Warehouse.open(home))
+        if len(opened) > 6:
+            opened.popleft().close()
+        return opened[-1].view(AsOf.parse(as_of) if as_of else None)
+
+    yield view
+    for warehouse in opened:
+        warehouse.close()

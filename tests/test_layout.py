@@ -1,0 +1,95 @@
+"""The house stays the house: rooms packaged once, light to import, every tool and error described."""
+
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import openoutcry
+from openoutcry.agents.team import ROLES
+from openoutcry.agents.toolbox import as_tool
+from openoutcry.core import errors
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SETUP = PROJECT["tool"]["setuptools"]
+
+
+def test_each_mapped_folder_is_linked() -> None:
+    for package, folder in SETUP["package-dir"].items():
+        if package.count(".") == 1:
+            link = ROOT / package.replace(".", "/")
+            assert link.is_symlink()
+            assert link.resolve() == ROOT / folder
+
+
+def test_every_python_folder_is_packaged() -> None:
+    skip = {"tests", "build", "benchmarks", "openoutcry"}
+    inits = [p.relative_to(ROOT) for p in ROOT.glob("*/**/__init__.py")]
+    folders = {p.parent.as_posix() for p in inits if p.parts[0] not in skip and p.parts[0][0] != "."}
+    assert folders <= set(SETUP["package-dir"].values())
+    assert set(SETUP["packages"]) == set(SETUP["package-dir"])
+
+
+def test_the_import_is_light() -> None:
+    heavy = "{'numpy', 'duckdb', 'pydantic', 'pydantic_ai', 'plotly', 'pandas', 'torch', 'click'}"
+    code = f"import openoutcry, sys; print(sorted({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_run_loads_no_picture_and_no_sample_library() -> None:
+    code = "import openoutcry.wiring, sys; print(sorted({'plotly', 'pandas', 'skfolio', 'sklearn'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_front_door() -> None:
+    assert openoutcry.__all__ == ["Desk"]
+    assert openoutcry.Desk.__module__ == "openoutcry.wiring"
+    assert openoutcry.__version__ == PROJECT["project"]["version"]
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = getattr(openoutcry, "Nothing")  # noqa: B009  # the attribute is missing on purpose
+
+
+def test_every_error_is_drawn_in_the_tree() -> None:
+    drawn = errors.__doc__ or ""
+    for name, kind in inspect.getmembers(errors, inspect.isclass):
+        if issubclass(kind, errors.OutcryError):
+            assert re.search(rf"\b{name}\b", drawn), name
+            assert kind.exit_code in {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("function", [f for role in ROLES.values() for f in role.tools], ids=lambda f: f.__name__)
+def test_every_tool_is_described_and_typed(function: object) -> None:
+    tool = as_tool(function)  # type: ignore[arg-type]  # a role's tools are callable
+    assert tool.description
+    assert "Evidence" in str(inspect.signature(function).return_annotation)  # type: ignore[arg-type]  # as above
+    assert "Raises" in (inspect.getdoc(function) or "")
+    assert tool.tool_def.parameters_json_schema["additionalProperties"] is False
+
+
+def test_only_one_gate_leads_to_the_stored_rows() -> None:
+    """`vault.` is written in the clock's gate, in the writer and in the snapshot's bounds, and nowhere else."""
+    allowed = {"rows.py", "warehouse.py", "ingest.py", "view.py"}
+    for path in [*ROOT.glob("tools/*.py"), *ROOT.glob("agents/**/*.py"), *ROOT.glob("interfaces/*.py")]:
+        if path.name not in allowed:
+            assert not re.search(r"(FROM|INTO|JOIN)\s+vault\.", path.read_text(encoding="utf-8")), path
+
+
+def test_no_wall_clock_in_the_rooms_that_compute() -> None:
+    clock = re.compile(r"datetime\.now|date\.today|time\.time\(|utcnow|random\.")
+    for room in ("core", "tools", "agents"):
+        for path in ROOT.glob(f"{room}/**/*.py"):
+            found = clock.findall(path.read_text(encoding="utf-8"))
+            assert not found or path.name == "bundle.py", (path, found)
+
+
+def test_every_module_says_why_it_is_there() -> None:
+    for path in ROOT.glob("openoutcry/*.py"):
+        assert importlib.import_module(f"openoutcry.{path.stem}".removesuffix(".__init__")).__doc__

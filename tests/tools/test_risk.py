@@ -1,0 +1,246 @@
+"""Volatility, drawdown, VaR and ES against published values, hand-worked cases and definitions."""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from openoutcry.core.errors import NotComputed
+from openoutcry.core.evidence import Evidence
+from openoutcry.tools.risk import drawdown, value_at_risk, volatility
+from openoutcry.tools.view import View
+
+Row = dict[str, Any]
+Rows = Callable[..., list[Row]]
+MakeHome = Callable[..., Path]
+ViewOf = Callable[..., View]
+METHODS = ("historical", "gaussian")
+WALKS = [f"W{i}" for i in range(12)]
+
+
+def chained(returns: Sequence[float], start: float = 100.0) -> list[float]:
+    """Closes whose simple returns are these."""
+    closes = [start]
+    for change in returns:
+        closes.append(closes[-1] * (1 + change))
+    return closes
+
+
+def walk(seed: int) -> list[float]:
+    """A random walk whose spread, drift and tail differ from seed to seed."""
+    chance = np.random.default_rng(seed)
+    spread, drift = 10 ** chance.uniform(-4, -1.2), chance.uniform(-0.002, 0.002)
+    steps = chance.standard_t(3 + seed, size=150 + 20 * seed) * spread + drift
+    return chained(np.clip(steps, -0.5, 0.5).tolist())
+
+
+@pytest.fixture(scope="module")
+def walks(make_home: MakeHome, price_rows: Rows) -> tuple[Path, Path]:
+    """Twelve walks, in order; and the same, shuffled, with each also scaled by a thousandth (W0X, ...)."""
+    rows = [row for i, name in enumerate(WALKS) for row in price_rows(name, walk(i))]
+    scaled = [row | {"ticker": f"{row['ticker']}X", "close": repr(float(row["close"]) / 1000)} for row in rows]
+    mixed = rows + scaled
+    random.Random(7).shuffle(mixed)
+    return make_home(prices=rows), make_home(prices=mixed)
+
+
+def losses(view: View, ticker: str, horizon: int) -> list[float]:
+    closes = view.prices(ticker).values.tolist()
+    return [1 - b / a for a, b in zip(closes, closes[horizon:], strict=False)]
+
+
+def type_7(sample: list[float], p: float) -> float:
+    """Hyndman and Fan 1996, definition 7: the order statistic at (n - 1) p + 1, interpolated."""
+    ordered, place = sorted(sample), (len(sample) - 1) * p
+    low = math.floor(place)
+    high = min(low + 1, len(sample) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def test_historical_var_of_losses_one_to_a_hundred(make_home: MakeHome, price_rows: Rows, view_of: ViewOf) -> None:
+    """numpy.percentile(range(1, 101), 99) is 99.01 (NumPy manual, method linear); at or beyond it lies 100."""
+    fall = [i / 1000 for i in range(1, 101)]
+    random.Random(1).shuffle(fall)
+    view = view_of(make_home(prices=price_rows("AAA", chained([-f for f in fall]))))
+    evidence = value_at_risk(view, "AAA", horizon=1, confidence=0.99)
+    assert evidence.value("var") == pytest.approx(0.09901, abs=1e-12)
+    assert evidence.value("es") == pytest.approx(0.100, abs=1e-12)
+    assert evidence.value("observations") == 100
+    evidence = value_at_risk(view, "AAA", horizon=1, confidence=0.95)
+    # (n - 1) p = 94.05: 0.09505; losses 0.096 .. 0.100 lie beyond, with mean 0.098.
+    assert evidence.value("var") == pytest.approx(0.09505, abs=1e-12)
+    assert evidence.value("es") == pytest.approx(0.098, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "var", "es"),
+    # Upper quantiles of the standard normal, e.g. NIST/SEMATECH e-Handbook 1.3.6.7.1 (1.645, 2.326), and
+    # expected shortfalls as in McNeil, Frey and Embrechts (2015), example 2.14: phi(z) / (1 - confidence).
+    [(0.95, 1.6449, 2.0627), (0.975, 1.9600, 2.3378), (0.99, 2.3263, 2.6652)],
+)
+def test_gaussian_var_and_es_in_standard_deviations(
+    make_home: MakeHome, price_rows: Rows, view_of: ViewOf, confidence: float, var: float, es: float
+) -> None:
+    """Returns of +1 % and -1 % in turn have mean 0, and with n - 1 spread 0.01 sqrt(n / (n - 1))."""
+    n = 100
+    view = view_of(make_home(prices=price_rows("AAA", chained([0.01, -0.01] * (n // 2)))))
+    evidence = value_at_risk(view, "AAA", horizon=1, confidence=confidence, method="gaussian")
+    spread = 0.01 * math.sqrt(n / (n - 1))
+    assert evidence.value("var") / spread == pytest.approx(var, abs=5e-5)
+    assert evidence.value("es") / spread == pytest.approx(es, abs=5e-5)
+
+
+def test_volatility_by_hand(make_home: MakeHome, price_rows: Rows, view_of: ViewOf) -> None:
+    """+1 % and -1 % in turn: sqrt(252) times 0.01 sqrt(n / (n - 1)); twice the swing in the last 20."""
+    steps = [0.01, -0.01] * 40 + [0.02, -0.02] * 10
+    view = view_of(make_home(prices=price_rows("AAA", chained(steps))))
+    evidence = volatility(view, "AAA")
+    recent = math.sqrt(252 * 20 / 19) * 0.02
+    whole = math.sqrt(252 / 99 * (80 * 0.01**2 + 20 * 0.02**2))
+    assert evidence.value("recent") == pytest.approx(recent, rel=1e-9)
+    assert evidence.value("volatility") == pytest.approx(whole, rel=1e-9)
+    assert evidence.value("ratio") == pytest.approx(recent / whole, rel=1e-9)
+    assert (evidence.value("window"), evidence.value("recent_window")) == (100, 20)
+    assert volatility(view, "AAA", window=20).value("ratio") == pytest.approx(1)
+
+
+def test_drawdown_by_hand(make_home: MakeHome, price_rows: Rows, view_of: ViewOf) -> None:
+    closes = [100.0] * 17 + [120.0, 60.0, 90.0, 130.0, 117.0, 65.0, 104.0]
+    view = view_of(make_home(prices=price_rows("AAA", closes, start="2020-01-01")))
+    evidence = drawdown(view, "AAA")
+    days = [row["date"].isoformat() for row in price_rows("AAA", closes)]
+    # 120 to 60 and 130 to 65 are both a half: the first counts.
+    assert evidence.value("max") == pytest.approx(0.5)
+    assert (evidence.figures["peak_date"].value, evidence.figures["trough_date"].value) == (days[17], days[18])
+    assert evidence.value("now") == pytest.approx(1 - 104 / 130)
+    assert evidence.series["close"].values == tuple(closes)
+    windowed = drawdown(view, "AAA", window=4)
+    assert windowed.figures["peak_date"].value == days[20]
+    assert windowed.value("window") == 4
+
+
+def test_a_price_that_only_rises_has_no_drawdown(make_home: MakeHome, price_rows: Rows, view_of: ViewOf) -> None:
+    evidence = drawdown(view_of(make_home(prices=price_rows("AAA", [1.0 + i for i in range(30)]))), "AAA")
+    assert (evidence.value("max"), evidence.value("now")) == (0, 0)
+
+
+@pytest.mark.parametrize("values", [[5.0] * 90, [1.5**i for i in range(90)], [1.003**i for i in range(90)]])
+def test_returns_all_alike_carry_no_risk_number(
+    make_home: MakeHome, price_rows: Rows, view_of: ViewOf, values: list[float]
+) -> None:
+    view = view_of(make_home(prices=price_rows("AAA", values)))
+    for call in (
+        lambda: volatility(view, "AAA"),
+        lambda: value_at_risk(view, "AAA", confidence=0.9),
+        lambda: value_at_risk(view, "AAA", confidence=0.9, method="gaussian"),
+    ):
+        with pytest.raises(NotComputed, match="those of AAA are all alike"):
+            call()
+
+
+def test_a_far_quantile_needs_as_many_windows(walks: tuple[Path, Path], view_of: ViewOf) -> None:
+    view = view_of(walks[0])
+    with pytest.raises(NotComputed, match="needs at least 1000 overlapping 1-session returns; W0 has 150"):
+        value_at_risk(view, "W0", horizon=1, confidence=0.999)
+    with pytest.raises(NotComputed, match="needs at least 60 overlapping 100-session returns; W0 has 51"):
+        value_at_risk(view, "W0", horizon=100, confidence=0.9)
+    assert value_at_risk(view, "W0", horizon=91, confidence=0.9).value("observations") == 60
+
+
+@settings(max_examples=150)
+@given(
+    ticker=st.sampled_from(WALKS),
+    method=st.sampled_from(METHODS),
+    horizon=st.integers(1, 40),
+    pair=st.tuples(st.floats(0.501, 0.98), st.floats(0.501, 0.98)),
+)
+def test_var_and_es_hold_together(
+    walks: tuple[Path, Path], view_of: ViewOf, ticker: str, method: Any, horizon: int, pair: tuple[float, float]
+) -> None:
+    view = view_of(walks[0])
+    low, high = (value_at_risk(view, ticker, horizon, c, method) for c in sorted(pair))
+    assert low.value("var") <= high.value("var")
+    assert low.value("es") <= high.value("es") + 1e-12
+    for evidence in (low, high):
+        assert evidence.value("es") >= evidence.value("var")
+        assert evidence.value("es") < 1 if method == "historical" else True
+
+
+@settings(max_examples=60)
+@given(ticker=st.sampled_from(WALKS), horizon=st.integers(1, 40), confidence=st.floats(0.501, 0.98))
+def test_var_and_es_against_their_definitions(
+    walks: tuple[Path, Path], view_of: ViewOf, ticker: str, horizon: int, confidence: float
+) -> None:
+    """Historical by sorting; gaussian by exact moments and a numerical mean of the quantiles beyond."""
+    view = view_of(walks[0])
+    sample = losses(view, ticker, horizon)
+    historical = value_at_risk(view, ticker, horizon, confidence)
+    var = type_7(sample, confidence)
+    assert historical.value("var") == pytest.approx(var, rel=1e-9, abs=1e-12)
+    beyond = [x for x in sample if x >= var - 1e-12]
+    assert historical.value("es") == pytest.approx(math.fsum(beyond) / len(beyond), rel=1e-9, abs=1e-12)
+
+    exact = [Fraction(x) for x in sample]
+    mean = sum(exact) / len(exact)
+    spread = math.sqrt(sum((x - mean) ** 2 for x in exact) / (len(exact) - 1))
+    gaussian = value_at_risk(view, ticker, horizon, confidence, "gaussian")
+    z = (gaussian.value("var") - float(mean)) / spread
+    assert 0.5 * math.erfc(-z / math.sqrt(2)) == pytest.approx(confidence, abs=1e-9)
+    grid = np.linspace(z, z + 12, 20_001)
+    density = np.exp(-(grid**2) / 2) / math.sqrt(2 * math.pi)
+    tail = float(np.trapezoid(grid * density, grid)) / (1 - confidence)
+    assert gaussian.value("es") == pytest.approx(float(mean) + spread * tail, rel=1e-6, abs=1e-9)
+
+
+@settings(max_examples=60)
+@given(ticker=st.sampled_from(WALKS), window=st.integers(20, 400))
+def test_drawdown_and_volatility_against_their_definitions(
+    walks: tuple[Path, Path], view_of: ViewOf, ticker: str, window: int
+) -> None:
+    view = view_of(walks[0])
+    fall = drawdown(view, ticker, window)
+    closes = view.prices(ticker).values.tolist()[-window:]
+    worst = max(1 - low / high for i, high in enumerate(closes) for low in closes[i:])
+    assert fall.value("max") == pytest.approx(worst, abs=1e-12)
+    assert 0 <= fall.value("now") <= fall.value("max") < 1
+    assert str(fall.figures["peak_date"].value) <= str(fall.figures["trough_date"].value)
+    returns = [-x for x in losses(view, ticker, 1)][-window:]
+    mean = math.fsum(returns) / len(returns)
+    spread = math.sqrt(math.fsum((r - mean) ** 2 for r in returns) / (len(returns) - 1))
+    assert volatility(view, ticker, window).value("volatility") == pytest.approx(spread * math.sqrt(252))
+
+
+@settings(max_examples=60)
+@given(ticker=st.sampled_from(WALKS), horizon=st.integers(1, 20), method=st.sampled_from(METHODS))
+def test_scale_and_order_of_rows_change_no_risk(
+    walks: tuple[Path, Path], view_of: ViewOf, ticker: str, horizon: int, method: Any
+) -> None:
+    ordered, shuffled = (view_of(home) for home in walks)
+    assume(len(ordered.prices(ticker).values) - horizon >= 60)
+    pairs: list[tuple[Callable[[View, str], Evidence], tuple[str, ...]]] = [
+        (lambda v, t: value_at_risk(v, t, horizon, 0.95, method), ("var", "es")),
+        (volatility, ("volatility", "recent", "ratio")),
+        (drawdown, ("max", "now")),
+    ]
+    for tool, names in pairs:
+        first = tool(ordered, ticker)
+        assert tool(shuffled, ticker) == first
+        scaled = tool(shuffled, f"{ticker}X")
+        for name in names:
+            assert scaled.value(name) == pytest.approx(first.value(name), rel=1e-6, abs=1e-12)
+
+
+def test_an_old_price_is_said_to_be_old(make_home: MakeHome, price_rows: Rows, view_of: ViewOf) -> None:
+    rows = [*price_rows("OLD", walk(1)[:100]), *price_rows("NEW", walk(2)[:120])]
+    view = view_of(make_home(prices=rows))
+    last = price_rows("OLD", [1.0] * 100)[-1]["date"]
+    for tool in (volatility, drawdown, lambda v, t: value_at_risk(v, t, confidence=0.9)):
+        assert tool(view, "OLD").missing == (f"OLD prices after {last}: none known by {view.as_of}",)
+        assert tool(view, "NEW").missing == ()
