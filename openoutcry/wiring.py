@@ -119,9 +119,7 @@ class Desk:
     ) -> tuple[View, Question]:
         named = as_of or questions.as_of_in(text)
         view = self.warehouse().view(AsOf.parse(named) if named else None)
-        question = questions.read(
-            text, view.tickers, view.names, tickers=tickers, horizon=horizon, previous=previous
-        )
+        question = questions.read(text, view.tickers, view.names, tickers=tickers, horizon=horizon, previous=previous)
         return view, question
 
     def ask_sync(self, text: str, as_of: str | None = None, **options: Any) -> Shown:

@@ -44,7 +44,9 @@ def test_the_import_is_light() -> None:
 
 
 def test_a_run_loads_no_picture_and_no_sample_library() -> None:
-    code = "import openoutcry.wiring, sys; print(sorted({'plotly', 'pandas', 'skfolio', 'sklearn'} & sys.modules.keys()))"
+    code = (
+        "import openoutcry.wiring, sys; print(sorted({'plotly', 'pandas', 'skfolio', 'sklearn'} & sys.modules.keys()))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -24,15 +24,15 @@ _AFTER: tuple[tuple[str, str], ...] = (
 )
 
 
+# One, because a parallel sum of doubles differs in its last bits from run to run, and a run must give the
+# same rows, and so the same hash, whenever it is repeated.
+THREADS = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one statement of a model may use; sizes in DuckDB's spelling, the time in milliseconds.
+    """What one statement of a model may use; sizes in DuckDB's spelling, the time in milliseconds."""
 
-    One thread, because a parallel sum of doubles differs in its last bits from run to run, and a run
-    must give the same rows, and so the same hash, whenever it is repeated.
-    """
-
-    threads: int = 1
     memory: str = "512MB"
     operator_memory: str = "256MB"
     milliseconds: int = 3000
@@ -51,8 +51,8 @@ def connect(
     settings in place, and gets its own views; it cannot have *limits*, which raises `duckdb.Error`, as do
     an unreadable file and a view that does not bind.
     """
-    # Threads are started on opening, one a core, and each takes address space: so their number is given here.
-    connection = duckdb.connect(path, read_only=True, config={"threads": limits.threads} if limits is not None else {})
+    # Given on opening, because threads start then, one a core, and each takes address space.
+    connection = duckdb.connect(path, read_only=True, config={"threads": THREADS})
     try:
         _harden(connection, limits)
         for name, select in (views or {}).items():
@@ -82,7 +82,6 @@ def _settings(limits: Limits | None) -> Iterator[tuple[str, str]]:
     yield "GLOBAL TimeZone", "'UTC'"
     yield from _BEFORE
     if limits is not None:
-        yield "threads", str(limits.threads)
         yield "memory_limit", f"'{limits.memory}'"
         yield "operator_memory_limit", f"'{limits.operator_memory}'"
     yield from _SPILL

@@ -12,7 +12,7 @@ from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure, Query, Unit
 from openoutcry.tools.figures import count, number, text
 from openoutcry.tools.rows import DATASETS
-from openoutcry.tools.statement import told
+from openoutcry.tools.statement import told, ungrounded
 from openoutcry.tools.view import View
 
 Table = Literal["prices", "fundamentals", "documents", "positions", "companies"]
@@ -143,9 +143,12 @@ def sql(view: View, statement: Annotated[str, Field(max_length=10_000)]) -> Evid
     """Run one SELECT over the tables prices, fundamentals, documents, positions and companies.
 
     Each cell is a figure: `c1_2` is the first column of the second row. Numbers and dates only: other
-    text is left out. Raises SqlRefused for anything but a bounded, deterministic SELECT.
+    text is left out. Raises SqlRefused for anything but a bounded, deterministic SELECT, and NotComputed for
+    one that reads no table or returns a constant.
     """
     answer = view.sql(statement)
+    if why := ungrounded(statement, DATASETS):
+        raise NotComputed(f"needs a statement whose every column comes from the tables; {why}")
     names = [f"c{i}" for i in range(1, len(answer.columns) + 1)]
     cells = [[v if isinstance(v, int | float) or _plain(v) else None for v in row] for row in answer.rows]
     evidence = view.evidence(

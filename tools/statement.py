@@ -177,6 +177,41 @@ class Gate:
         return {cast(str, name): tuple(cast(list[str], bodies or [])) for name, bodies in rows}
 
 
+def ungrounded(sql: str, tables: Collection[str]) -> str:
+    """Why a checked statement's answer would not come from the data, or nothing where it does.
+
+    Each column must read at least one column, or count rows, and a table must be read at all: so that no
+    constant of the model's own comes back as a figure with a query behind it.
+    """
+    with duckdb.connect(config={"threads": 1}) as parser:
+        row = parser.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+    (statement,) = cast(list[Node], json.loads(row[0] if row else "{}")["statements"])
+    nodes = list(_nodes(statement))
+    if not any(n.get("type") == "BASE_TABLE" and str(n["table_name"]).lower() in tables for n in nodes):
+        return "it reads no table"
+    for select in (n for n in nodes if n.get("type") == "SELECT_NODE"):
+        for column in cast(list[Node], select["select_list"]):
+            if not any(_reads(n) for n in _nodes(column)):
+                return "one of its columns is a constant"
+    return ""
+
+
+def _nodes(tree: object) -> Iterator[Node]:
+    """Yield every node of a parse tree."""
+    if isinstance(tree, list):
+        for item in cast(list[object], tree):
+            yield from _nodes(item)
+    elif isinstance(tree, dict):
+        node = cast(Node, tree)
+        yield node
+        yield from _nodes(list(node.values()))
+
+
+def _reads(node: Node) -> bool:
+    counts = node.get("function_name") in ("count_star", "row_number", "rank", "dense_rank")
+    return node.get("class") in ("COLUMN_REF", "STAR", "SUBQUERY") or counts
+
+
 def _children(node: Node, tables: Scope, ctes: Scope) -> Iterator[tuple[object, Scope]]:
     """Yield each part of *node* with the common table expressions visible in it.
 

@@ -139,9 +139,9 @@ def margins(view: View, ticker: Ticker) -> Evidence:
 def valuation(view: View, ticker: Ticker) -> Evidence:
     """Price to earnings of the last four quarters, earnings yield, and, where shares are known, price to sales.
 
-    Refuses rather than mislead. Raises UnknownTicker, and NotComputed without four consecutive quarters of diluted EPS, where the
-    share count jumps between them (a split: as-filed EPS do not add), or where the only price is adjusted
-    for splits and dividends of more than a year after the as-of.
+    Refuses rather than mislead. Raises UnknownTicker, and NotComputed without four consecutive quarters of
+    diluted EPS, where the share count jumps between them (a split: EPS as filed do not add up), or where
+    the only price is adjusted for splits and dividends of more than a year after the as-of.
     """
     quarters, rows = _quarters(view, ticker)
     year = _last_four(ticker, quarters)

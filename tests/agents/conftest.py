@@ -41,22 +41,19 @@ def results_in(messages: list[ModelMessage]) -> list[Any]:
     return [p.content for m in messages for p in m.parts if isinstance(p, ToolReturnPart)]
 
 
-Says = Callable[[list[Any], int], dict[str, Any]]
-
-
 @pytest.fixture
 def speaker() -> Callable[..., FunctionModel]:
-    """A model that calls tools once and then says what *says* makes of the results and the attempt."""
+    """A model that calls tools once and then gives each of its answers in turn, the last again and again."""
 
-    def make(tools: list[tuple[str, dict[str, Any]]], says: Says) -> FunctionModel:
-        attempts: list[int] = []
+    def make(tools: list[tuple[str, dict[str, Any]]], *answers: dict[str, Any]) -> FunctionModel:
+        left = list(answers)
 
         def respond(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
             seen = results_in(messages)
             if tools and not seen:
                 return ModelResponse([ToolCallPart(n, a, tool_call_id=f"c{i}") for i, (n, a) in enumerate(tools)])
-            attempts.append(1)
-            return ModelResponse([ToolCallPart(info.output_tools[0].name, says(seen, len(attempts)))])
+            answer = left.pop(0) if len(left) > 1 else left[0]
+            return ModelResponse([ToolCallPart(info.output_tools[0].name, answer)])
 
         return FunctionModel(respond, model_name="speaker")
 

@@ -49,7 +49,7 @@ async def test_replay_after_the_data_has_moved_on_and_gone(moved: Path, tmp_path
 
 
 async def test_replay_needs_no_model(make_desk: MakeDesk, speaker: Callable[..., FunctionModel]) -> None:
-    model = speaker([("drawdown", {"ticker": "AAPL"})], lambda s, n: {"claims": ["It fell {E1.max}."], "lean": "down"})
+    model = speaker([("drawdown", {"ticker": "AAPL"})], {"claims": ["It fell {E1.max}."], "lean": "down"})
     desk = make_desk({"risk": model})
     report = await desk.ask(RISK, "2022-06-30")
     with Desk.open(home=desk.settings.home) as other:

@@ -65,7 +65,7 @@ async def test_the_report_says_it_was_answered_by_the_house(desk: Desk, babbler:
 async def test_a_loose_digit_costs_one_retry_and_then_that_claim(make_desk: MakeDesk, speaker: Speaker) -> None:
     good, bad = "{E1.ticker} fell at worst by {E1.max}.", "It may lose 12.5 % by 2023."
     ghost = "It loses {E1.var} or {E9.var}."
-    model = speaker([("drawdown", {"ticker": "AAPL"})], lambda seen, n: {"claims": [good, bad, ghost], "lean": "none"})
+    model = speaker([("drawdown", {"ticker": "AAPL"})], {"claims": [good, bad, ghost], "lean": "none"})
     desk = make_desk({"risk": model})
     report = await desk.ask(RISK, "2022-06-30")
     risk = report.findings[0]
@@ -80,7 +80,8 @@ async def test_a_loose_digit_costs_one_retry_and_then_that_claim(make_desk: Make
 async def test_a_model_that_mends_its_claim_keeps_it(make_desk: MakeDesk, speaker: Speaker) -> None:
     model = speaker(
         [("drawdown", {"ticker": "AAPL"})],
-        lambda seen, n: {"claims": ["It fell 38 %." if n == 1 else "It fell {E1.max}."], "lean": "down"},
+        {"claims": ["It fell 38 %."], "lean": "down"},
+        {"claims": ["It fell {E1.max}."], "lean": "down"},
     )
     report = await make_desk({"risk": model}).ask(RISK, "2022-06-30")
     assert report.findings[0].status == "finding"
@@ -88,7 +89,7 @@ async def test_a_model_that_mends_its_claim_keeps_it(make_desk: MakeDesk, speake
 
 
 async def test_a_sentence_without_a_reference_is_dropped(make_desk: MakeDesk, speaker: Speaker) -> None:
-    model = speaker([], lambda seen, n: {"claims": ["This stock is a sure thing."], "lean": "strong_up"})
+    model = speaker([], {"claims": ["This stock is a sure thing."], "lean": "strong_up"})
     report = await make_desk({"risk": model}).ask(RISK, "2022-06-30")
     assert isinstance(report.findings[0], NoFinding)
     assert report.dropped[0].reason == "it carries no reference to evidence"
@@ -167,7 +168,10 @@ async def test_arguments_that_do_not_fit_are_told_to_the_model(make_desk: MakeDe
 async def test_a_fault_in_a_tool_is_an_honest_no(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     from openoutcry.tools import risk
 
-    monkeypatch.setattr(risk, "_historical", lambda *_: 1 / 0)
+    def broken(*_: object) -> float:
+        return 1 / 0
+
+    monkeypatch.setattr(risk, "_historical", broken)
     report = await desk.ask(RISK, "2022-06-30")
     assert [(n.id, n.tool) for n in report.not_computed] == [("E3", "value_at_risk")]
     assert "fault of ours" in report.not_computed[0].reason

@@ -2,8 +2,9 @@
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ INJECTIONS = [
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "injection"
 
 
-def write_csv(path: Path, rows: list[dict[str, object]]) -> Path:
+def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
@@ -48,7 +49,9 @@ def build(folder: Path, bodies: Callable[[int], str]) -> Path:
         }
         for i in quarters
     ]
-    held = [{"book": "own", "date": d, "ticker": "AAA", "quantity": 5000 + i} for i, d in enumerate(days) if i % 30 == 0]
+    held = [
+        {"book": "own", "date": d, "ticker": "AAA", "quantity": 5000 + i} for i, d in enumerate(days) if i % 30 == 0
+    ]
     texts = [
         {"ticker": "AAA", "published": str(d), "kind": "news", "source": f"zebra wire {i}", "body": bodies(i)}
         for i, d in enumerate(days)
@@ -102,6 +105,10 @@ def test_no_word_of_a_document_leaves_the_readers_room(tmp_path: Path, attack: s
     assert {c.role for c in calls} == {"sentiment", "analyst", "coordinator", "reader"}
 
 
+def appended(texts: list[str], i: int) -> str:
+    return f"Profit fell in week {i}. {texts[i // 10 % len(texts)]}"
+
+
 def test_public_attacks_change_nothing_but_their_own_reading(tmp_path: Path) -> None:
     """Each public attack text, appended to a filing, leaves tools, roles and kinds of claims as they were."""
     if not SHARED.is_dir():
@@ -112,8 +119,8 @@ def test_public_attacks_change_nothing_but_their_own_reading(tmp_path: Path) -> 
     seen: list[list[tuple[str, str]]] = []
     for folder in (plain, hostile):
         folder.mkdir()
-        extra = (lambda i: attacks[i // 10 % len(attacks)]) if folder is hostile else (lambda i: "")
-        home = build(folder, lambda i, extra=extra: f"Profit fell in week {i}. {extra(i)}")
+        chosen = attacks if folder is hostile else [""]
+        home = build(folder, partial(appended, chosen))
         with Desk.open(home=home) as desk:
             report = desk.ask_sync("What is the news on AAA?", "2022-01-15")
             others = json.dumps([c.prompt for c in desk.load(report.run).calls if c.role != "reader"])

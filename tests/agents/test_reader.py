@@ -1,7 +1,6 @@
 """The reader: one untrusted text a call, a closed answer, and quotes that stand in the text."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +103,8 @@ async def test_the_reader_has_no_tools() -> None:
 
     def respond(messages: Any, info: AgentInfo) -> ModelResponse:
         offered.append(len(info.function_tools))
-        answer = {"tone": "neutral", "relevance": "subject", "quotes": []}
+        answer = {"tone": "neutral", "relevance": "subject", "quotes": list[str]()}
         return ModelResponse([ToolCallPart(info.output_tools[0].name, answer)])
 
     await read_with(FunctionModel(respond))
     assert offered == [0]
-
-

@@ -23,7 +23,14 @@ def outcry(tmp_path: Path) -> Run:
         command = [sys.executable, "-m", "openoutcry.cli", *given, *arguments]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("OUTCRY_")}
         return subprocess.run(
-            command, cwd=tmp_path, env=environment, input=stdin, capture_output=True, text=True, timeout=120, check=False
+            command,
+            cwd=tmp_path,
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
 
     return run

@@ -121,9 +121,10 @@ def test_drawdown_by_hand(make_home: MakeHome, price_rows: Rows, view_of: ViewOf
     assert (evidence.figures["peak_date"].value, evidence.figures["trough_date"].value) == (days[17], days[18])
     assert evidence.value("now") == pytest.approx(1 - 104 / 130)
     assert evidence.series["close"].values == tuple(closes)
-    windowed = drawdown(view, "AAA", window=4)
-    assert windowed.figures["peak_date"].value == days[20]
-    assert windowed.value("window") == 4
+    before = view_of(make_home(prices=price_rows("AAA", [200.0, *closes])))
+    assert drawdown(before, "AAA").value("max") == pytest.approx(1 - 60 / 200)
+    windowed = drawdown(before, "AAA", window=24)
+    assert (windowed.value("max"), windowed.value("window")) == (pytest.approx(0.5), 24)
 
 
 def test_a_price_that_only_rises_has_no_drawdown(make_home: MakeHome, price_rows: Rows, view_of: ViewOf) -> None:
@@ -241,6 +242,7 @@ def test_an_old_price_is_said_to_be_old(make_home: MakeHome, price_rows: Rows, v
     rows = [*price_rows("OLD", walk(1)[:100]), *price_rows("NEW", walk(2)[:120])]
     view = view_of(make_home(prices=rows))
     last = price_rows("OLD", [1.0] * 100)[-1]["date"]
-    for tool in (volatility, drawdown, lambda v, t: value_at_risk(v, t, confidence=0.9)):
-        assert tool(view, "OLD").missing == (f"OLD prices after {last}: none known by {view.as_of}",)
-        assert tool(view, "NEW").missing == ()
+    for ticker, missing in (("OLD", (f"OLD prices after {last}: none known by {view.as_of}",)), ("NEW", ())):
+        assert volatility(view, ticker).missing == missing
+        assert drawdown(view, ticker).missing == missing
+        assert value_at_risk(view, ticker, confidence=0.9).missing == missing
