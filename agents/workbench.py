@@ -39,12 +39,14 @@ class Live:
         self, eid: str, bench: "Workbench", function: Callable[..., Any], arguments: Mapping[str, Any]
     ) -> Evidence | NotDone:
         """Run it; a refusal and an unforeseen fault both become a NotDone with its reason."""
+        log.debug("tool called", id=eid, role=bench.role, tool=function.__name__, arguments=asked(arguments))
         try:
             if inspect.iscoroutinefunction(function):
                 return await function(bench, **arguments)
             return await asyncio.to_thread(function, bench.view, **arguments)
         except DataError as error:
             reason = str(error)
+            log.info("not computed", id=eid, role=bench.role, tool=function.__name__, reason=reason)
         except Exception as error:
             log.exception("tool failed", tool=function.__name__, arguments=dict(arguments))
             reason = f"the tool failed ({type(error).__name__}); this is a fault of ours, see the log"

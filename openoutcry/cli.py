@@ -136,11 +136,14 @@ def ingest(ctx: click.Context, paths: tuple[Path, ...], sample: bool, dataset: s
     """Load CSV, Parquet or JSONL files, or folders of them, into the warehouse."""
     from openoutcry.core.settings import load
     from openoutcry.interfaces.intake import Ticker, table
+    from openoutcry.interfaces.logs import configure
     from openoutcry.tools import warehouse
     from openoutcry.tools.ingest import ingest as take
 
     path, given = ctx.obj
-    home = given or load(path).home
+    settings = load(path)
+    configure(settings.log_level)
+    home = given or settings.home
     with Ticker() as ticker:
         intakes = take(home, paths, dataset=dataset, sample=sample, progress=ticker)
     click.echo(table(intakes))

@@ -30,6 +30,7 @@ from openoutcry.tools import warehouse
 from openoutcry.tools.view import View, Warehouse
 
 T = TypeVar("T")
+log = structlog.get_logger()
 
 
 def house_models() -> dict[str, Model]:
@@ -102,11 +103,12 @@ class Desk:
         run, started = bundle.new_run()
         calls: list[Call] = []
         with structlog.contextvars.bound_contextvars(run=run):
-            source = Live()
-            report = await answer(question, view, self.team, source, run=run, calls=calls, watch=watch)
+            log.info("run began", kind=question.kind, tickers=question.tickers, as_of=str(view.as_of))
+            report = await answer(question, view, self.team, Live(), run=run, calls=calls, watch=watch)
             manifest = self._manifest(run, started, report)
             results = [*report.evidence, *report.not_computed]
             await asyncio.to_thread(bundle.write, self.settings.home, manifest, report, results, calls)
+            log.info("run ended", evidence=len(report.evidence), dropped=len(report.dropped), **report.timings)
         return Shown.of(report)
 
     def _read(

@@ -18,10 +18,12 @@ from collections.abc import Generator
 from pathlib import Path
 
 import duckdb
+import structlog
 
 from openoutcry.core.errors import DataError, EmptyWarehouse, WarehouseLocked
 from openoutcry.tools.rows import DATASETS
 
+log = structlog.get_logger()
 _TYPES = {
     "date": "DATE",
     "period_end": "DATE",
@@ -90,6 +92,7 @@ def writing(home: Path) -> Generator[duckdb.DuckDBPyConnection]:
             name = digest(connection)
             connection.execute("CHECKPOINT")
         _publish(root, copy, name)
+        log.info("snapshot published", snapshot=name, folder=str(root))
 
 
 @contextlib.contextmanager
