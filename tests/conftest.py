@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from itertools import count
@@ -19,6 +18,7 @@ from openoutcry.core.report import Lean
 from openoutcry.tools import book, documents, lean, prices, query, risk, statements
 from openoutcry.tools.ingest import ingest
 from openoutcry.tools.view import View, Warehouse
+from openoutcry.tools.warehouse import current
 
 settings.register_profile("house", deadline=None, max_examples=25, database=None)
 settings.load_profile("house")
@@ -131,15 +131,17 @@ def _csv(path: Path, rows: Sequence[Row]) -> Path:
 
 @pytest.fixture(scope="session")
 def view_of() -> Iterator[Callable[..., View]]:
-    """Open a home at an as-of, or at its newest row. Only the few newest stay open."""
-    opened: deque[Warehouse] = deque()
+    """See a home's snapshot in force at an as-of, or at its newest row. Only the few newest stay open."""
+    opened: dict[Path, Warehouse] = {}
 
     def view(home: Path, as_of: str | None = None) -> View:
-        opened.append(Warehouse.open(home))
+        snapshot = current(home)
+        warehouse = opened.pop(snapshot, None) or Warehouse.open(home)
+        opened[snapshot] = warehouse
         if len(opened) > 6:
-            opened.popleft().close()
-        return opened[-1].view(AsOf.parse(as_of) if as_of else None)
+            opened.pop(next(iter(opened))).close()
+        return warehouse.view(AsOf.parse(as_of) if as_of else None)
 
     yield view
-    for warehouse in opened:
+    for warehouse in opened.values():
         warehouse.close()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Series
 from openoutcry.tools.arguments import Horizon, Ticker, Window
-from openoutcry.tools.figures import day, fraction, per_share, sessions, text
+from openoutcry.tools.figures import day, fraction, per_share, score, sessions, text
 from openoutcry.tools.view import Prices, View
 
 STALE = timedelta(days=7)
@@ -124,7 +124,7 @@ def relative_return(view: View, ticker: Ticker, other: Ticker, window: Window = 
             "return": fraction(x[-1] / x[0] - 1),
             "other_return": fraction(y[-1] / y[0] - 1),
             "difference": fraction(x[-1] / x[0] - y[-1] / y[0]),
-            "correlation": fraction(np.corrcoef(dx, dy)[0, 1]),
+            "correlation": score(np.corrcoef(dx, dy)[0, 1]),
             "last_date": day(dates[-1].astype("datetime64[D]").item()),
         },
         [a.rows, b.rows],

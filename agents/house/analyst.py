@@ -11,7 +11,7 @@ TOOLS = {
     Kind.RISK: ("price_summary", "growth"),
     Kind.VALUATION: ("valuation", "growth", "margins", "price_summary"),
     Kind.NEWS: ("price_summary",),
-    Kind.COMPARE: ("price_summary", "growth", "margins", "valuation"),
+    Kind.COMPARE: ("growth", "margins", "valuation"),
 }
 SENTENCES = {
     "price_summary": "{ticker} closed at {close} on {last_date}, {below_high} below its high of the past year.",
@@ -36,9 +36,10 @@ def rules(prompt: str, results: Sequence[Result]) -> list[Step] | Answer:
         return _steps(question)
     claims = [c for r in results for t in (SENTENCES, EXTRA) if (c := fill(t.get(r.tool, ""), r))]
     if question.kind is Kind.COMPARE:
-        ours = [r for r in results if r.tool == "relative_return"]
-        claims = [c for r in (*ours, *results) if (c := fill(SENTENCES[r.tool], r))]
-        return Answer(claims=list(dict.fromkeys(claims))[:8], lean=_compared(question, results))
+        order = ("relative_return", *TOOLS[Kind.COMPARE])
+        side_by_side = sorted(results, key=lambda r: order.index(r.tool))
+        claims = [c for r in side_by_side if (c := fill(SENTENCES[r.tool], r))]
+        return Answer(claims=claims[:8], lean=_compared(question, results))
     return Answer(claims=claims[:8], lean=_lean(results))
 
 

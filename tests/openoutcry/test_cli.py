@@ -1,37 +1,44 @@
 """The command as a person runs it: results on stdout, progress on stderr, one clear line and a code for a fault."""
 
 import json
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+from openoutcry.cli import main
+
 RISK = "How risky is AAPL over the next 10 days?"
 
 
-@pytest.fixture
-def outcry(tmp_path: Path) -> Run:
-    """The real command in a folder of its own."""
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
 
-    def run(*arguments: str, home: Path | None = None, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def outcry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OUTCRY_HOME", raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*arguments: str, home: Path | None = None, stdin: str = "") -> Done:
         given = ["--home", str(home)] if home else []
-        command = [sys.executable, "-m", "openoutcry.cli", *given, *arguments]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("OUTCRY_")}
-        return subprocess.run(
-            command,
-            cwd=tmp_path,
-            env=environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        result = CliRunner().invoke(main, [*given, *arguments], input=stdin)
+        return Done(result.exit_code, result.stdout, result.stderr)
 
     return run
 
@@ -44,7 +51,7 @@ def home(sample_home: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def refused(done: "subprocess.CompletedProcess[str]", code: int, words: str) -> None:
+def refused(done: Done, code: int, words: str) -> None:
     """It ended with *code*, one line on stderr that holds *words*, and nothing on stdout."""
     lines = [x for x in done.stderr.splitlines() if x and not x.startswith("  ")]
     assert done.returncode == code, done.stderr
@@ -171,7 +178,7 @@ def without_network() -> list[str]:
 
 
 def test_nothing_is_reached_for(home: Path, tmp_path: Path) -> None:
-    """The main job in a namespace without a route: the same answer, so nothing it needs is outside."""
+    """The real command in a namespace without a route: an answer all the same, so nothing it needs is outside."""
     if not without_network():
         pytest.skip("this system does not allow a namespace of one's own")
     command = [sys.executable, "-m", "openoutcry.cli", "--home", str(home), "ask", RISK, "--as-of", "2022-06-30"]
