@@ -41,11 +41,12 @@ class Figure(Frozen):
 
 
 class Query(Frozen):
-    """A statement as it ran, and the SHA-256 of the rows that it returned."""
+    """A statement as it ran, and the SHA-256 of its rows; `sandboxed` if a model wrote it."""
 
     sql: str
     rows: int
     sha256: str
+    sandboxed: bool = False
 
 
 class Series(Frozen):

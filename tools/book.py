@@ -5,8 +5,9 @@ import math
 from openoutcry.core.errors import NotComputed, UnknownTicker
 from openoutcry.core.evidence import Evidence
 from openoutcry.tools.arguments import Ticker
+from openoutcry.tools.closes import Prices
 from openoutcry.tools.figures import count, day, fraction, number, per_share, text, usd
-from openoutcry.tools.view import Prices, View
+from openoutcry.tools.view import View
 
 
 def position(view: View, ticker: Ticker) -> Evidence:

@@ -13,7 +13,8 @@ from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence
 from openoutcry.tools.arguments import Ticker
 from openoutcry.tools.figures import count, day, text
-from openoutcry.tools.view import Rows, View
+from openoutcry.tools.table import Rows
+from openoutcry.tools.view import View
 
 Query = Annotated[str, Field(max_length=200, description="words to rank by; empty ranks the newest first")]
 Days = Annotated[int, Field(ge=1, le=3650, description="how many days back from the as-of")]

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Series
 from openoutcry.tools.arguments import Horizon, Ticker, Window
+from openoutcry.tools.closes import Prices
 from openoutcry.tools.figures import day, fraction, per_share, score, sessions, text
-from openoutcry.tools.view import Prices, View
+from openoutcry.tools.view import View
 
 STALE = timedelta(days=7)
 RETURNS = "simple returns on {basis}, close to close"

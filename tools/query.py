@@ -159,7 +159,7 @@ def sql(view: View, statement: Annotated[str, Field(max_length=10_000)]) -> Evid
         conventions={n: c[:64] for n, c in zip(names, answer.columns, strict=True)},
         missing=[f"rows past the first {MOST}: not shown"] if answer.truncated or len(answer.rows) > MOST else [],
     )
-    ran = Query(sql=statement, rows=len(answer.rows), sha256=answer.sha256)
+    ran = Query(sql=statement, rows=len(answer.rows), sha256=answer.sha256, sandboxed=True)
     return evidence.model_copy(update={"queries": (ran,)})
 
 

@@ -34,7 +34,7 @@ def _moment(value: object) -> object:
     if not isinstance(value, str | date):
         raise ValueError("expected a date or time in ISO form, as 2022-06-30")
     try:
-        found = datetime.fromisoformat(value if isinstance(value, str) else value.isoformat())
+        found = datetime.fromisoformat(value.strip() if isinstance(value, str) else value.isoformat())
         bare = found.tzinfo is None and found.time() == time.min
         return AsOf.parse(found.date() if bare else found).moment.replace(tzinfo=None)
     except OverflowError:

@@ -10,10 +10,12 @@ from openoutcry.core.clock import new_york_date
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
 from openoutcry.tools.arguments import Ticker
+from openoutcry.tools.closes import Prices
 from openoutcry.tools.figures import day, fraction, multiple, per_share, text, usd
 from openoutcry.tools.prices import stale
 from openoutcry.tools.rows import Item
-from openoutcry.tools.view import Prices, Rows, View
+from openoutcry.tools.table import Rows
+from openoutcry.tools.view import View
 
 YEAR = (350, 380)
 QUARTER = (75, 110)

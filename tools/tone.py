@@ -10,7 +10,8 @@ from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence
 from openoutcry.tools.documents import Document
 from openoutcry.tools.figures import count, day, score, text
-from openoutcry.tools.view import Rows, View
+from openoutcry.tools.table import Rows
+from openoutcry.tools.view import View
 
 PER_SOURCE = 5
 ALIKE = 0.7

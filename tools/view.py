@@ -1,94 +1,26 @@
 """The as-of view: the only way a run reads the warehouse. Every statement sees clocked tables alone."""
 
-import hashlib
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import duckdb
-import numpy as np
 from numpy.typing import NDArray
 
 from openoutcry.core.clock import AsOf
-from openoutcry.core.errors import DataError, NotComputed, OutOfRange, UnknownTicker
+from openoutcry.core.errors import DataError, OutOfRange, UnknownTicker
 from openoutcry.core.evidence import Evidence, Figure, Query, Series
 from openoutcry.tools import hardened, warehouse
+from openoutcry.tools.closes import Prices
 from openoutcry.tools.rows import DATASETS, clocked
 from openoutcry.tools.sandbox import Sandbox, SandboxRows
+from openoutcry.tools.table import Rows, hash_of
 
 GRACE_DAYS = 7
 KEPT_VIEWS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """What a statement returned, by column, and the record of it."""
-
-    columns: Mapping[str, NDArray[Any]]
-    query: Query
-    known_at: datetime | None
-
-    def __len__(self) -> int:
-        return self.query.rows
-
-    def days(self, name: str) -> list[date]:
-        """A column of dates; none may be missing."""
-        return self.columns[name].astype("datetime64[D]").tolist()
-
-    def moments(self, name: str) -> list[datetime]:
-        """A column of moments, UTC without zone; none may be missing."""
-        return self.columns[name].astype("datetime64[us]").tolist()
-
-    def cells(self, name: str) -> list[Any]:
-        """A column as plain Python values; missing is None."""
-        return _plain(self.columns[name])
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """One ticker's closes, oldest first. `basis` is adj_close or close; `values` are positive USD.
-
-    `traded` holds the closes as traded where every session has one.
-    """
-
-    ticker: str
-    dates: NDArray[np.datetime64]
-    values: NDArray[np.float64]
-    basis: str
-    traded: NDArray[np.float64] | None
-    adjusted_through: date | None
-    rows: Rows
-
-    def last_date(self) -> date:
-        """The session of the newest close."""
-        return _day(self.dates[-1])
-
-    def returns(self, window: int, needed: int = 2) -> NDArray[np.float64]:
-        """The last *window* daily simple returns. Raises NotComputed with fewer than *needed*."""
-        values = self.values[-(window + 1) :]
-        if len(values) - 1 < needed:
-            raise NotComputed(
-                f"needs at least {needed} daily returns; {self.ticker} has {max(len(values) - 1, 0)} known by then"
-            )
-        return values[1:] / values[:-1] - 1.0
-
-    def horizon_returns(self, window: int, horizon: int, needed: int = 2) -> NDArray[np.float64]:
-        """Overlapping simple returns over *horizon* sessions within the last *window* + 1 closes."""
-        values = self.values[-(window + 1) :]
-        if len(values) - horizon < needed:
-            raise NotComputed(
-                f"needs at least {needed} overlapping {horizon}-session returns; "
-                f"{self.ticker} has {max(len(values) - horizon, 0)} in its last {window} sessions known by then"
-            )
-        return values[horizon:] / values[:-horizon] - 1.0
-
-
-def _day(value: Any) -> date:
-    return value.astype("datetime64[D]").item()
 
 
 class Warehouse:
@@ -156,10 +88,7 @@ class Warehouse:
 
     def again(self, query: Query, as_of: AsOf) -> str:
         """Run a recorded statement once more and say whether it gives the same rows."""
-        if query.sql.startswith("WITH ") and "vault." in query.sql:
-            found = hash_of(self.rows(query.sql, []))
-        else:
-            found = View(self, as_of).sql(query.sql).sha256
+        found = View(self, as_of).sql(query.sql).sha256 if query.sandboxed else hash_of(self.rows(query.sql, []))
         return "the same rows" if found == query.sha256 else f"other rows, SHA-256 {found}"
 
     def close(self) -> None:
@@ -195,10 +124,7 @@ class View:
         used = [name for name in DATASETS if name in sql]
         gates = ", ".join(f"{name} AS ({clocked(name, self.as_of)})" for name in used)
         statement = f"WITH {gates} {sql}"
-        columns = self._source.rows(statement, parameters)
-        count = len(next(iter(columns.values())))
-        shown = _inlined(statement, parameters)
-        return Rows(columns, Query(sql=shown, rows=count, sha256=hash_of(columns)), _newest(columns.get("known_at")))
+        return Rows.of(self._source.rows(statement, parameters), statement, parameters)
 
     def evidence(
         self,
@@ -257,54 +183,4 @@ class View:
         )
         if not len(rows):
             raise UnknownTicker(f"no price of {ticker} is known by {self.as_of}; check the ticker and the as-of")
-        adjusted, traded = (_complete(rows.columns[c]) for c in ("adj_close", "close"))
-        values = traded if adjusted is None else adjusted
-        if values is None:
-            raise NotComputed(f"needs adj_close, or close, on every session of {ticker}; some rows lack both or one")
-        through = rows.cells("adjusted_through")[-1]
-        return Prices(
-            ticker,
-            rows.columns["date"],
-            values,
-            "close" if adjusted is None else "adj_close",
-            traded,
-            None if through is None else date.fromisoformat(str(through)[:10]),
-            rows,
-        )
-
-
-def _newest(moments: NDArray[Any] | None) -> datetime | None:
-    known: Any = np.ma.asarray([] if moments is None else moments).compressed()
-    return known.max().astype("datetime64[us]").item() if len(known) else None
-
-
-def _plain(column: NDArray[Any]) -> list[Any]:
-    """The cells of a column; missing is None, which `MaskedArray.filled(None)` would not give."""
-    cells, hidden = np.ma.getdata(column).tolist(), np.ma.getmaskarray(column).tolist()
-    return [None if missing else cell for cell, missing in zip(cells, hidden, strict=True)]
-
-
-def _complete(column: NDArray[Any]) -> NDArray[np.float64] | None:
-    """The column as floats, or None where a cell is missing."""
-    values = np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan)
-    return None if np.isnan(values).any() else values
-
-
-def _inlined(sql: str, parameters: Sequence[object]) -> str:
-    """The statement with its values written in, so that it can be run again as shown."""
-    parts = sql.split("?")
-    values = [str(p) if isinstance(p, int | float) else "'" + str(p).replace("'", "''") + "'" for p in parameters]
-    return "".join(a + b for a, b in zip(parts, [*values, ""], strict=True))
-
-
-def hash_of(columns: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 over column names and cells, in order; equal on any machine for equal rows."""
-    hasher = hashlib.sha256()
-    for name, column in columns.items():
-        hasher.update(name.encode())
-        if column.dtype == object:
-            hasher.update("\x1f".join(map(repr, _plain(column))).encode())
-        else:
-            hasher.update(np.ma.getmaskarray(column).tobytes())
-            hasher.update(np.ma.filled(np.ma.asarray(column), 0).tobytes())
-    return hasher.hexdigest()
+        return Prices.of(ticker, rows)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openoutcry.core.errors import NotComputed, UnknownTicker
@@ -134,6 +134,7 @@ def test_adjusted_closes_go_first_and_a_gap_in_both_is_refused(
         view.prices("HOLES")
 
 
+@settings(max_examples=12)
 @given(data=st.data())
 def test_scale_and_order_change_no_return(
     data: st.DataObject, make_home: MakeHome, price_rows: Rows, view_of: ViewOf

@@ -286,7 +286,6 @@ ALLOWED = {
     ("warehouse.py", "digest"),
     ("ingest.py", "_insert"),  # adds rows to the next snapshot
     ("view.py", "bounds"),  # first and last moment, to refuse an as-of outside
-    ("view.py", "again"),  # tells one of our recorded statements from a model's
 }
 
 

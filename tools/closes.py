@@ -1,0 +1,68 @@
+"""One ticker's closes as numpy arrays, and the returns made from them."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openoutcry.core.errors import NotComputed
+from openoutcry.tools.table import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """One ticker's closes, oldest first. `basis` is adj_close or close; `values` are positive USD.
+
+    `traded` holds the closes as traded where every session has one.
+    """
+
+    ticker: str
+    dates: NDArray[np.datetime64]
+    values: NDArray[np.float64]
+    basis: str
+    traded: NDArray[np.float64] | None
+    adjusted_through: date | None
+    rows: Rows
+
+    @classmethod
+    def of(cls, ticker: str, rows: Rows) -> Self:
+        """Take adj_close where every session has it, else close. Raises NotComputed where neither is whole."""
+        adjusted, traded = (_complete(rows.columns[c]) for c in ("adj_close", "close"))
+        values = traded if adjusted is None else adjusted
+        if values is None:
+            raise NotComputed(f"needs adj_close, or close, on every session of {ticker}; some rows lack both or one")
+        through = rows.cells("adjusted_through")[-1]
+        basis = "close" if adjusted is None else "adj_close"
+        last = None if through is None else date.fromisoformat(str(through)[:10])
+        return cls(ticker, rows.columns["date"], values, basis, traded, last, rows)
+
+    def last_date(self) -> date:
+        """The session of the newest close."""
+        return self.dates[-1].astype("datetime64[D]").item()
+
+    def returns(self, window: int, needed: int = 2) -> NDArray[np.float64]:
+        """The last *window* daily simple returns. Raises NotComputed with fewer than *needed*."""
+        values = self.values[-(window + 1) :]
+        if len(values) - 1 < needed:
+            raise NotComputed(
+                f"needs at least {needed} daily returns; {self.ticker} has {max(len(values) - 1, 0)} known by then"
+            )
+        return values[1:] / values[:-1] - 1.0
+
+    def horizon_returns(self, window: int, horizon: int, needed: int = 2) -> NDArray[np.float64]:
+        """Overlapping simple returns over *horizon* sessions within the last *window* + 1 closes."""
+        values = self.values[-(window + 1) :]
+        if len(values) - horizon < needed:
+            raise NotComputed(
+                f"needs at least {needed} overlapping {horizon}-session returns; "
+                f"{self.ticker} has {max(len(values) - horizon, 0)} in its last {window} sessions known by then"
+            )
+        return values[horizon:] / values[:-horizon] - 1.0
+
+
+def _complete(column: NDArray[Any]) -> NDArray[np.float64] | None:
+    """The column as floats, or None where a cell is missing."""
+    values = np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan)
+    return None if np.isnan(values).any() else values
