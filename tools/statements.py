@@ -18,7 +18,7 @@ from openoutcry.tools.table import Rows
 from openoutcry.tools.view import View
 
 YEAR = (350, 380)
-QUARTER = (75, 110)
+QUARTER = (70, 125)
 ADJUSTMENT_DAYS = 366
 SPLIT_JUMP = 1.4
 
