@@ -10,6 +10,7 @@ It is written beside and renamed, so a run folder is whole or not there.
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
@@ -22,11 +23,12 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_ai.models import Model
 
 from openoutcry.agents.calls import Call, Replayed
-from openoutcry.agents.workbench import Workbench, asked
+from openoutcry.agents.workbench import CUT_SHORT, Workbench, asked
 from openoutcry.core.errors import BrokenRun, UsageError
 from openoutcry.core.evidence import Evidence, Frozen
 from openoutcry.core.report import NotDone, Report
 
+_NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 FILES = ("report.json", "evidence.jsonl", "calls.jsonl")
 _RESULT: TypeAdapter[Evidence | NotDone] = TypeAdapter(Evidence | NotDone)
 
@@ -89,7 +91,7 @@ def write(home: Path, manifest: Manifest, report: Report, results: list[Evidence
 def listing(home: Path) -> list[str]:
     """The ids of stored runs, oldest first."""
     root = home / "runs"
-    return sorted(p.name for p in root.iterdir() if p.is_dir() and p.name[0] != ".") if root.is_dir() else []
+    return sorted(p.name for p in root.iterdir() if _NAME.fullmatch(p.name)) if root.is_dir() else []
 
 
 def find(home: Path, name: str) -> Path:
@@ -142,13 +144,16 @@ class Kept:
     async def call(
         self, eid: str, bench: Workbench, function: Callable[..., Any], arguments: Mapping[str, Any]
     ) -> Evidence | NotDone:
-        """The stored answer. Raises BrokenRun where the run made another call under that id."""
+        """The stored answer. Raises BrokenRun where the run made another call under that id, TimeoutError where
+        the call was cut short."""
         kept = self._bundle.results.get(eid)
         if kept is None or kept.tool != function.__name__ or kept.asked not in ("", asked(arguments)):
             was = "no call" if kept is None else f"{kept.tool}({kept.asked})"
             raise BrokenRun(
                 f"replay: {bench.role} now calls {function.__name__}({asked(arguments)}) as {eid}, the run made {was}"
             )
+        if isinstance(kept, NotDone) and kept.reason == CUT_SHORT:
+            raise TimeoutError
         return kept
 
 

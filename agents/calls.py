@@ -1,5 +1,6 @@
 """Every request to a model, kept word for word; and a model that answers from what was kept."""
 
+import asyncio
 import hashlib
 import json
 import time
@@ -8,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic_ai.exceptions import AgentRunError
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.wrapper import WrapperModel
@@ -21,19 +23,39 @@ _RESPONSE = TypeAdapter(ModelResponse)
 
 
 class Call(Frozen):
-    """One request and its answer. `prompt` is all that the model was sent; `digest` names it."""
+    """One request and its answer. `prompt` is all that the model was sent; `digest` names it.
+
+    `failure` says why there is no answer, in the words that the report uses.
+    """
 
     role: str
     model: str
     digest: str
     prompt: list[dict[str, Any]]
-    response: dict[str, Any]
+    response: dict[str, Any] = {}
+    failure: str = ""
     seconds: float = 0.0
 
 
+class Failed(Exception):
+    """A model gave no answer, as it did when the run was made; holds the reason then given."""
+
+
+def why(error: BaseException) -> str:
+    """A failure in the words of a report; never the text of a fault of ours, which could hold data."""
+    if isinstance(error, Failed):
+        return str(error)
+    if isinstance(error, TimeoutError | asyncio.CancelledError):
+        return "its deadline passed"
+    if isinstance(error, AgentRunError):
+        return f"its model failed: {str(error).splitlines()[0][:200]}"
+    return f"it failed ({type(error).__name__}); see the log"
+
+
 def transcript(messages: list[ModelMessage]) -> list[dict[str, Any]]:
-    """The words of a conversation, without its times and run ids."""
+    """The words of a conversation, without its times and run ids; call ids are numbered as they come."""
     lines: list[dict[str, Any]] = []
+    ids: dict[str, str] = {}
     for message in messages:
         if isinstance(message, ModelRequest) and message.instructions:
             lines.append({"part": "instructions", "content": message.instructions})
@@ -42,6 +64,8 @@ def transcript(messages: list[ModelMessage]) -> list[dict[str, Any]]:
             for name in ("tool_name", "content", "args", "tool_call_id"):
                 if (value := getattr(part, name, None)) is not None:
                     line[name] = to_jsonable_python(value)
+            if "tool_call_id" in line:
+                line["tool_call_id"] = ids.setdefault(line["tool_call_id"], f"call-{len(ids) + 1}")
             lines.append(line)
     return lines
 
@@ -66,21 +90,20 @@ class Recording(WrapperModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        """Ask the model and keep the exchange."""
-        start = time.perf_counter()
-        response = await super().request(messages, model_settings, model_request_parameters)
-        prompt = transcript(messages)
-        self._calls.append(
-            Call(
-                role=self._role,
-                model=self.model_name,
-                digest=digest(prompt),
-                prompt=prompt,
-                response=_RESPONSE.dump_python(response, mode="json"),
-                seconds=round(time.perf_counter() - start, 4),
-            )
-        )
+        """Ask the model and keep the exchange, also where it fails."""
+        start, prompt = time.perf_counter(), transcript(messages)
+        try:
+            response = await super().request(messages, model_settings, model_request_parameters)
+        except BaseException as error:
+            self._keep(prompt, start, failure=why(error))
+            raise
+        self._keep(prompt, start, response=_RESPONSE.dump_python(response, mode="json"))
         return response
+
+    def _keep(self, prompt: list[dict[str, Any]], start: float, **outcome: Any) -> None:
+        seconds = round(time.perf_counter() - start, 4)
+        named = {"role": self._role, "model": self.model_name, "digest": digest(prompt)}
+        self._calls.append(Call(**named, prompt=prompt, seconds=seconds, **outcome))
 
 
 class Replayed(Model):
@@ -90,10 +113,10 @@ class Replayed(Model):
         super().__init__()
         self._role = role
         self._name = name
-        self._kept: defaultdict[str, list[ModelResponse]] = defaultdict(list)
+        self._kept: defaultdict[str, list[Call]] = defaultdict(list)
         for call in calls:
             if call.role == role:
-                self._kept[call.digest].append(_RESPONSE.validate_python(call.response))
+                self._kept[call.digest].append(call)
 
     @property
     def model_name(self) -> str:
@@ -111,7 +134,7 @@ class Replayed(Model):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        """The kept answer. Raises BrokenRun for a prompt that the run did not send."""
+        """The kept answer. Raises Failed where there was none, BrokenRun for a prompt that the run did not send."""
         prompt = transcript(messages)
         kept = self._kept.get(digest(prompt))
         if not kept:
@@ -120,4 +143,7 @@ class Replayed(Model):
                 f"replay: {self._role} now sends a prompt that the run did not record, ending {last}; "
                 "the code or its prompts changed since, `outcry diff` says which"
             )
-        return kept.pop(0) if len(kept) > 1 else kept[0]
+        call = kept.pop(0) if len(kept) > 1 else kept[0]
+        if call.failure:
+            raise Failed(call.failure)
+        return _RESPONSE.validate_python(call.response)

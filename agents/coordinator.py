@@ -9,7 +9,7 @@ class Synthesis(BaseModel):
     """The coordinator's answer."""
 
     model_config = ConfigDict(extra="forbid")
-    headline: Sentence = Field(description="the answer to the question in one sentence with references")
+    headline: Sentence = Field(description="the answer in one sentence with references; empty if nothing can be said")
     claims: list[Sentence] = Field(max_length=5, description="what supports it, and what speaks against it")
 
 

@@ -69,7 +69,7 @@ async def answer(
         view=view_id,
         evidence=tuple(chair.evidence.values()),
         dropped=tuple(d for b in benches for d in b.dropped),
-        not_computed=tuple(n for b in benches for n in b.not_done),
+        not_computed=tuple(sorted((n for b in benches for n in b.not_done), key=lambda n: int(n.id[1:]))),
         missing=tuple(dict.fromkeys(m for e in chair.evidence.values() for m in e.missing)),
         notice=_notice(team, (*roles, "coordinator")),
         timings={name: round(seconds, 4) for name, seconds in timings.items()},
@@ -143,6 +143,7 @@ def _nothing(findings: list[Finding | NoFinding]) -> str:
 
 def _notice(team: Team, roles: tuple[str, ...]) -> str:
     """How the report was answered, where that was not by a language model in each seat."""
+    roles = (*roles, "reader") if "sentiment" in roles else roles
     housed = [r for r in roles if team.models[r].model_name == HOUSE]
     if len(housed) == len(roles):
         return "Answered by house rules; no language model was used."

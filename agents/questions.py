@@ -1,9 +1,10 @@
-"""A question in words into a typed one: kind, tickers, horizon, confidence. Rules, read before any document."""
+"""A question in words into a typed one: kind and tickers. Rules, applied before any document is read."""
 
 import difflib
 import re
 from collections.abc import Mapping, Sequence
 
+from openoutcry.agents import amounts
 from openoutcry.core.errors import UnknownTicker, UsageError
 from openoutcry.core.report import Kind, Question
 
@@ -24,77 +25,35 @@ _FORBIDDEN = re.compile(
     r"|(?:what|where|which).{0,40}\b(?:price|close|trade|be at)\b.{0,40}\b(?:tomorrow|next|in \d|on \w+ \d))",
     re.IGNORECASE,
 )
-_KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    (
-        Kind.COMPARE,
-        re.compile(r"\b(compare\w*|comparison|versus|vs\.?|against|better|or|than|relative)\b", re.I),
-    ),
+_KINDS: tuple[tuple[Kind, str], ...] = (
     (
         Kind.RISK,
-        re.compile(
-            r"\b(risk\w*|var|value.at.risk|cvar|(?:expected )?shortfall|drawdowns?|volatil\w*|los[es]\w*|downside"
-            r"|safe\w*|danger\w*|exposure|tail)\b",
-            re.I,
-        ),
+        r"risk\w*|var|value.at.risk|cvar|(?:expected )?shortfall|drawdowns?|volatil\w*|los[es]\w*|downside|safe\w*"
+        r"|danger\w*|expos\w*|tail|book|positions?|holdings?",
     ),
     (
         Kind.VALUATION,
-        re.compile(
-            r"\b(valu(?:ation|ed|e)|expensive|cheap\w*|(?:over|under)valued|p/?e|multiples?|margins?|profit\w*|growth|grow\w*"
-            r"|earnings|revenues?|sales|quality|fundamentals?|eps|statements?)\b",
-            re.I,
-        ),
+        r"valu(?:ation|ed|e)|expensive|cheap\w*|(?:over|under)valued|p/?e|multiples?|margins?|profit\w*|growth|grow\w*"
+        r"|earnings|revenues?|sales|quality|fundamentals?|eps|statements?",
     ),
     (
         Kind.NEWS,
-        re.compile(
-            r"\b(news|sentiment|headlines?|tone|mood|written|happen\w*|events?|press|said|saying|filings?)\b",
-            re.I,
-        ),
+        r"news|sentiment|headlines?|tone|mood|written|happen\w*|events?|press|said|saying|filings?",
     ),
     (
         Kind.OVERVIEW,
-        re.compile(
-            r"\b(overview|outlook|views?|how (?:is|are|does|do|has)|doing|think|should (?:i|we)|buy|sell|hold"
-            r"|tell me about|summar\w+|brief\w*|analy[sz]e|analysis|look\w*|opinion|up or down|direction|position)\b",
-            re.I,
-        ),
+        r"overview|outlook|views?|how (?:is|are|does|do|has)|doing|think|should (?:i|we)|buy|sell|hold|tell me about"
+        r"|summar\w+|brief\w*|analy[sz]e|analysis|look\w*|opinion|up or down|direction|compare\w*|versus|vs\.?|better",
     ),
 )
-_WITH_LAST = re.compile(r"\b(compare\w*|versus|vs\.?|against|relative to|than)\b", re.I)
-_SESSIONS = {"day": 1, "session": 1, "week": 5, "month": 21, "quarter": 63, "year": 252}
-_WORDS = {
-    "a": 1,
-    "an": 1,
-    "one": 1,
-    "next": 1,
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "ten": 10,
-    "twenty": 20,
-}
-_HORIZON = re.compile(
-    rf"\b(\d+|{'|'.join(_WORDS)})[\s-]+(?:trading[\s-]+|business[\s-]+)?({'|'.join(_SESSIONS)})s?\b", re.I
-)
-_CONFIDENCE = re.compile(r"\b(\d{2}(?:\.\d+)?)\s*(?:%|percent|per cent)")
-_AS_OF = re.compile(r"\bas[\s-]of\s+(\d{4}-\d{2}-\d{2}(?:T[\d:]+)?)", re.I)
-_SYMBOL = re.compile(r"(?<![\w.])\$?([A-Z][A-Z0-9]{0,5}(?:[.\-][A-Z]{1,2})?)(?![\w])")
+_WITH_LAST = re.compile(r"\b(compare\w*|versus|vs\.?|against|relative to|than)\b", re.IGNORECASE)
+_SYMBOL = re.compile(r"(?<![\w.&])\$?([A-Z][A-Z0-9]{0,5}(?:[.\-][A-Z]{1,2})?)(?![\w&])")
 _NOT_TICKERS = frozenset(
-    """A I AI AND ARE AS ASAP AT BE BEAT BUY BY CAGR CEO CFO CPI CVAR DCF DO EBIT EBITDA ECB EPS ES ESG ETF EU
-    EUR FED FOMC FOR FX FY GAAP GBP GDP GO HOLD HOW IF IN IPO IRS IS IT ITS LBO M&A ME MY NEWS NO NOT
-    NYSE OF OK ON OR OTC P PE PEG PLEASE PM Q QE R&D ROA ROE ROI ROIC S&P SEC SELL SHOULD SO THAN THE
-    THEM THIS TO TTM UK UP US USA USD VAR VIX VS WE WHAT WHY WITH YES YOY YTD YOU""".split()
+    """A I AI AND ANY ARE AS ASAP AT BE BEAT BIG BUY BY CAGR CAN CEO CFO CPI CVAR DCF DO EBIT EBITDA ECB EPS ES ESG
+    ETF EU EUR FED FOMC FOR FX FY GAAP GBP GDP GO HAS HE HOLD HOW IF IN IPO IRS IS IT ITS KEY LBO LOW M&A ME MY NEW
+    NEWS NO NOT NOW NYSE OF OK ON ONE OR OTC OUT P PE PEG PLEASE PM Q QE R&D RISK RISKY ROA ROE ROI ROIC S&P SEC SEE
+    SELL SHOULD SO THAN THE THEM THIS TO TTM TWO UK UP US USA USD VAR VIX VS WE WHAT WHY WITH YES YOU YOY YTD""".split()
 )
-MAX_HORIZON = 252
-
-
-def as_of_in(text: str) -> str | None:
-    """The as-of that the words name (`as of 2022-06-30`), if any."""
-    found = _AS_OF.search(text)
-    return found[1] if found else None
 
 
 def read(
@@ -109,72 +68,90 @@ def read(
     """Read *text*; what it leaves open is taken from *previous*, the question before it in a chat.
 
     *known* are the tickers in the data, *names* company names by ticker. Raises UnknownTicker for a ticker
-    that is not in the data, and UsageError for an empty question, one without a ticker, or a horizon that
-    is not from 1 to 252 trading days.
+    that is not in the data, and UsageError for an empty question, one without a ticker or with more than
+    two, and for a horizon, a confidence or any other number that cannot be read for certain.
     """
     text = " ".join(text.split())
     if not text:
         raise UsageError("expected a question, got nothing; try: How risky is AAPL over the next 10 days?")
-    plain = _AS_OF.sub(" ", text)
-    chosen = tuple(tickers) or _tickers(plain, known, names)
+    plain = amounts.without_as_of(text)
+    chosen = tuple(dict.fromkeys(t.upper() for t in tickers)) or _tickers(plain, known, names)
     _check(chosen, known)
-    if previous and len(chosen) < 2 and _WITH_LAST.search(plain):
-        chosen = tuple(dict.fromkeys((*previous.tickers[:1], *chosen)))
-    kind = _kind(plain, chosen)
-    if kind is Kind.UNKNOWN and not _FORBIDDEN.search(plain) and _follows_up(plain, chosen):
-        kind = previous.kind if previous else Kind.OVERVIEW if chosen else kind
-    if previous and not chosen:
-        chosen = previous.tickers
-    if len(chosen) < 2 and kind is Kind.COMPARE:
-        kind = Kind.OVERVIEW
-    if kind is not Kind.UNKNOWN and not chosen:
+    if _FORBIDDEN.search(plain):
+        return Question(text=text, kind=Kind.UNKNOWN, tickers=chosen[:2])
+    kind, chosen = _kind(plain, chosen, previous)
+    if kind is Kind.UNKNOWN:
+        return Question(text=text, kind=kind, tickers=chosen[:2])
+    if not chosen:
         raise UsageError(f"expected a ticker in the question, found none; the data has {listing(known)}")
+    if len(chosen) > 2:
+        raise UsageError(f"expected one ticker, or two to compare, found {', '.join(chosen)}; ask about two at a time")
     base = previous or Question(text=text, kind=kind)
+    days, confidence = amounts.read(plain, [*chosen, *names.values()])
     return Question(
         text=text,
         kind=kind,
-        tickers=chosen[: 2 if kind is Kind.COMPARE else 1],
-        horizon=_horizon(plain, horizon, base.horizon),
-        confidence=_confidence(plain, base.confidence),
+        tickers=chosen,
+        horizon=amounts.bounded(horizon) if horizon is not None else days or base.horizon,
+        confidence=confidence or base.confidence,
     )
 
 
-def _kind(text: str, tickers: Sequence[str]) -> Kind:
-    if _FORBIDDEN.search(text):
-        return Kind.UNKNOWN
-    for kind, words in _KINDS:
-        if words.search(text) and (kind is not Kind.COMPARE or len(tickers) > 1):
-            return kind
-    bare = _SYMBOL.sub(" ", text).strip(" ?!.,$")
-    return Kind.OVERVIEW if tickers and not bare else Kind.COMPARE if len(tickers) > 1 else Kind.UNKNOWN
+def _kind(text: str, chosen: tuple[str, ...], previous: Question | None) -> tuple[Kind, tuple[str, ...]]:
+    """The kind of question and its tickers, completed from the question before."""
+    found = next((k for k, words in _KINDS if re.search(rf"\b({words})\b", text, re.IGNORECASE)), Kind.UNKNOWN)
+    goes_on = bool(re.match(r"(?i)(and|what about|how about|same|again)\b", text))
+    if found is Kind.UNKNOWN and (_bare(text, chosen) or (goes_on and (chosen or amounts.any_in(text)))):
+        found = previous.kind if previous and goes_on else Kind.OVERVIEW
+    beside = _WITH_LAST.search(text) or (goes_on and previous and previous.kind is Kind.COMPARE)
+    if previous and beside and len(chosen) == 1 and chosen != previous.tickers[:1]:
+        chosen = (*previous.tickers[:1], *chosen)
+    if previous and not chosen and found is not Kind.UNKNOWN:
+        chosen = previous.tickers
+    if len(chosen) > 1:
+        return Kind.COMPARE, chosen
+    return (Kind.OVERVIEW if found is Kind.COMPARE else found), chosen
 
 
-def _follows_up(text: str, tickers: Sequence[str]) -> bool:
-    """Whether words such as "and over 20 days?" or "what about MSFT?" go on with the last question."""
-    opens = re.match(r"(?i)(and|what about|how about|same|again)\b", text)
-    return bool(opens and (tickers or _HORIZON.search(text) or _CONFIDENCE.search(text)))
+def _bare(text: str, chosen: Sequence[str]) -> bool:
+    """Whether the words are tickers and nothing else: "aapl?", "MSFT or AAPL"."""
+    rest = [w for w in re.findall(r"[A-Za-z]+", text) if w.upper() not in chosen and w.lower() not in ("or", "and")]
+    return bool(chosen) and not rest
 
 
 def _tickers(text: str, known: Sequence[str], names: Mapping[str, str]) -> tuple[str, ...]:
-    """Tickers in the order in which they stand: symbols, and company names in any case."""
+    """Tickers in the order in which they stand: symbols, then company names, then symbols in lower case."""
     found: dict[str, int] = {}
     for match in _SYMBOL.finditer(text):
         symbol = match[1]
-        if symbol in known or "$" in match[0] or (len(symbol) > 1 and _looks_like_one(symbol, text)):
+        if symbol in known or "$" in match[0] or _looks_like_one(symbol, text):
             found.setdefault(symbol, match.start())
     for ticker, name in names.items():
-        match = re.search(rf"\b{re.escape(name)}\b", text, re.IGNORECASE)
+        match = _named(name).search(text.replace("-", " "))
         if match and ticker in known:
             found.setdefault(ticker, match.start())
     if not found:
-        for match in re.finditer(r"\b[a-z]{3,5}\b", text):
+        for match in re.finditer(r"\b[a-z]{2,5}\b", text):
             if match[0].upper() in known and match[0].upper() not in _NOT_TICKERS:
                 found.setdefault(match[0].upper(), match.start())
     return tuple(sorted(found, key=found.__getitem__))
 
 
+def _named(name: str) -> re.Pattern[str]:
+    """How people write a company: its full name, its first word if long, the start of one word, or X&Y."""
+    words = name.replace("-", " ").split()
+    ways = [re.escape(" ".join(words))]
+    if len(words[0]) >= 5 and words[0] not in ("General", "Range"):
+        ways.append(re.escape(words[0]))
+        ways.append(re.escape(words[0][:5]) if words[0].endswith("Co") else re.escape(words[0]))
+    if "&" in words:
+        ways.append("&".join(w[0] for w in words if w != "&"))
+    return re.compile(rf"(?<![\w&])({'|'.join(ways)})(?![\w&])", re.IGNORECASE)
+
+
 def _looks_like_one(symbol: str, text: str) -> bool:
-    return symbol not in _NOT_TICKERS and not text.isupper() and not re.fullmatch(r"Q[1-4]|FY\d+", symbol)
+    shouted = text.isupper() and " " in text.strip()
+    return len(symbol) > 1 and symbol not in _NOT_TICKERS and not shouted and not re.fullmatch(r"Q[1-4]|FY\d+", symbol)
 
 
 def _check(chosen: Sequence[str], known: Sequence[str]) -> None:
@@ -191,22 +168,3 @@ def listing(known: Sequence[str]) -> str:
         return "no ticker with prices yet"
     more = f" and {len(known) - 20} more" if len(known) > 20 else ""
     return ", ".join(known[:20]) + more
-
-
-def _horizon(text: str, given: int | None, default: int) -> int:
-    horizon = given
-    if horizon is None:
-        found = _HORIZON.search(text)
-        if not found:
-            return default
-        amount = int(found[1]) if found[1].isdigit() else _WORDS[found[1].lower()]
-        horizon = amount * _SESSIONS[found[2].lower()]
-    if not 1 <= horizon <= MAX_HORIZON:
-        raise UsageError(f"expected a horizon from 1 to {MAX_HORIZON} trading days, got {horizon}")
-    return horizon
-
-
-def _confidence(text: str, default: float) -> float:
-    found = _CONFIDENCE.search(text)
-    level = float(found[1]) / 100 if found else default
-    return level if 0.5 < level < 1 else default

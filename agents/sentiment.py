@@ -37,7 +37,7 @@ async def read_documents(bench: Workbench, ticker: Ticker, documents: Ids) -> Ev
 
     readings = await asyncio.gather(*map(read, chosen))
     pairs = [(d, r) for d, r in zip(chosen, readings, strict=True) if r is not None]
-    reads = [Read(d, r.tone, r.relevance is not Relevance.UNRELATED) for d, r in pairs]
+    reads = [Read(d, r.tone, r.relevance) for d, r in pairs]
     unread = len(chosen) - len(pairs)
     evidence = document_tone(bench.view, ticker, len(found), len(distinct), reads, unread, rows)
     quotes = (

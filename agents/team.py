@@ -12,14 +12,14 @@ from pydantic_ai.exceptions import AgentRunError
 from pydantic_ai.models import Model
 
 from openoutcry.agents import analyst, coordinator, reader, risk, sentiment
-from openoutcry.agents.calls import Call, Recording, digest
+from openoutcry.agents.calls import Call, Failed, Recording, digest, why
 from openoutcry.agents.coordinator import Synthesis
 from openoutcry.agents.reader import Reading, misquoted
 from openoutcry.agents.role import Answer, Role
 from openoutcry.agents.toolbox import as_tool
 from openoutcry.agents.workbench import BLOCK, Workbench
 from openoutcry.core.claims import faults, references
-from openoutcry.core.errors import BrokenRun
+from openoutcry.core.errors import BrokenRun, UsageError
 from openoutcry.core.report import Dropped, Finding, NoFinding, Question
 from openoutcry.tools.documents import Document
 
@@ -32,9 +32,10 @@ class Team:
     """Five agents and the models that speak for them. Holds nothing of a run; safe to share."""
 
     def __init__(self, models: Mapping[str, Model], deadline: float) -> None:
-        missing = ROLES.keys() - models.keys()
-        if missing:
-            raise ValueError(f"expected a model for each role, none given for {', '.join(sorted(missing))}")
+        if odd := ROLES.keys() ^ models.keys():
+            raise UsageError(
+                f"expected a model for each of {', '.join(ROLES)}; missing or not a role: {', '.join(sorted(odd))}"
+            )
         self.models = dict(models)
         self._deadline = deadline
         self._agents = {name: _agent(role) for name, role in ROLES.items() if name != "reader"}
@@ -49,7 +50,7 @@ class Team:
         except BrokenRun:
             raise
         except Exception as error:
-            return NoFinding(role=role, model=name, reason=_why(role, error))
+            return NoFinding(role=role, model=name, reason=_told(role, error))
         if not isinstance(answer, Answer) or not answer.claims:
             reason = "nothing that it said could be grounded" if bench.dropped else "it had nothing to say"
             return NoFinding(role=role, model=name, reason=reason)
@@ -63,7 +64,7 @@ class Team:
             raise
         except Exception as error:
             name = self.models["coordinator"].model_name
-            return NoFinding(role="coordinator", model=name, reason=_why("coordinator", error))
+            return NoFinding(role="coordinator", model=name, reason=_told("coordinator", error))
         assert isinstance(answer, Synthesis)
         return answer
 
@@ -79,8 +80,8 @@ class Team:
         try:
             async with asyncio.timeout(self._deadline):
                 result = await self._reader.run(json.dumps(prompt), deps=document, model=model)
-        except (AgentRunError, TimeoutError) as error:
-            log.warning("no reading", document=document.id, reason=_why("reader", error))
+        except Exception as error:
+            log.warning("no reading", document=document.id, reason=_told("reader", error))
             return None
         return result.output
 
@@ -117,7 +118,8 @@ def _agent(role: Role) -> Agent[Workbench, Any]:
 def _grounded(ctx: RunContext[Workbench], answer: Answer | Synthesis) -> Answer | Synthesis:
     """Send ungrounded sentences back once; after that leave them out and keep the rest."""
     bench = ctx.deps
-    said = [*([answer.headline] if isinstance(answer, Synthesis) else []), *answer.claims]
+    headline = answer.headline if isinstance(answer, Synthesis) else ""
+    said = [*([headline] if headline else []), *answer.claims]
     wrong = {text: why for text in said if (why := _faults(text, bench))}
     if wrong and not bench.retried:
         bench.retried = True
@@ -144,10 +146,8 @@ def _quotes_occur(ctx: RunContext[Document], reading: Reading) -> Reading:
     return reading.model_copy(update={"quotes": [q for q in reading.quotes if q not in wrong]})
 
 
-def _why(role: str, error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "its deadline passed"
-    if isinstance(error, AgentRunError):
-        return f"its model failed: {str(error).splitlines()[0][:200]}"
-    log.error("role failed", role=role, exc_info=error)
-    return f"it failed ({type(error).__name__}); see the log"
+def _told(role: str, error: Exception) -> str:
+    """The reason for the report; a fault that nobody foresaw goes to the log whole."""
+    if not isinstance(error, AgentRunError | TimeoutError | Failed):
+        log.error("role failed", role=role, exc_info=error)
+    return why(error)

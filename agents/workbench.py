@@ -18,6 +18,7 @@ from openoutcry.tools.documents import Document
 from openoutcry.tools.view import View
 
 BLOCK = 20
+CUT_SHORT = "the role's deadline passed while it ran"
 ReadOne = Callable[[str, Document], Awaitable[Reading | None]]
 log = structlog.get_logger()
 
@@ -73,7 +74,12 @@ class Workbench:
         """Run a tool, keep its evidence, and return what the model may see of it."""
         eid = f"E{self.first + self._given}"
         self._given += 1
-        result = await self.source.call(eid, self, function, arguments)
+        try:
+            result = await self.source.call(eid, self, function, arguments)
+        except (asyncio.CancelledError, TimeoutError):
+            cut = NotDone(id=eid, role=self.role, tool=function.__name__, asked=asked(arguments), reason=CUT_SHORT)
+            self.not_done.append(cut)
+            raise
         result = result.model_copy(update={"id": eid, "asked": asked(arguments)})
         if isinstance(result, NotDone):
             self.not_done.append(result)

@@ -65,7 +65,7 @@ class Chat:
             self._say(f"The clock stands at {self.as_of}.")
 
     def _ask(self, line: str) -> None:
-        from openoutcry.agents.questions import as_of_in
+        from openoutcry.agents.amounts import as_of_in
 
         try:
             as_of = as_of_in(line) or self.as_of

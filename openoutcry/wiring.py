@@ -13,14 +13,14 @@ import structlog
 from pydantic_ai.models import Model
 
 import openoutcry
-from openoutcry.agents import bundle, questions
+from openoutcry.agents import amounts, bundle, questions
 from openoutcry.agents.calls import Call
 from openoutcry.agents.flow import Step, Watch, answer
 from openoutcry.agents.house.model import HouseModel
 from openoutcry.agents.team import ROLES, Team
 from openoutcry.agents.workbench import Live, Source
 from openoutcry.core.clock import AsOf
-from openoutcry.core.errors import OutcryError
+from openoutcry.core.errors import OutcryError, UsageError
 from openoutcry.core.evidence import Query
 from openoutcry.core.report import Question, Report
 from openoutcry.core.settings import Settings, load
@@ -119,7 +119,7 @@ class Desk:
         horizon: int | None,
         previous: Question | None,
     ) -> tuple[View, Question]:
-        named = as_of or questions.as_of_in(text)
+        named = _one_clock(as_of, amounts.as_of_in(text))
         view = self.warehouse().view(AsOf.parse(named) if named else None)
         question = questions.read(text, view.tickers, view.names, tickers=tickers, horizon=horizon, previous=previous)
         return view, question
@@ -206,6 +206,13 @@ class Desk:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _one_clock(given: str | None, said: str | None) -> str | None:
+    """The as-of, given or said in the words. Raises UsageError where the two are not the same moment."""
+    if given and said and AsOf.parse(given) != AsOf.parse(said):
+        raise UsageError(f"expected one as-of, got {given} beside {said} in the question")
+    return given or said
 
 
 def run_sync(work: Coroutine[Any, Any, T]) -> T:

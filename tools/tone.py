@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from openoutcry.core.errors import NotComputed
-from openoutcry.core.evidence import Evidence
+from openoutcry.core.evidence import Evidence, Figure
 from openoutcry.tools.documents import Document
 from openoutcry.tools.figures import count, day, score, text
 from openoutcry.tools.table import Rows
@@ -24,7 +24,18 @@ class Read:
 
     document: Document
     tone: str
-    relevant: bool
+    about: str
+
+
+def _told(tones: Sequence[float]) -> dict[str, Figure]:
+    return {
+        "tone": score(statistics.median(tones)),
+        "spread": score(statistics.pstdev(tones)),
+        "relevant": count(len(tones)),
+        "positive": count(sum(t > 0 for t in tones)),
+        "negative": count(sum(t < 0 for t in tones)),
+        "neutral": count(sum(t == 0 for t in tones)),
+    }
 
 
 def _shingles(words: str) -> frozenset[tuple[str, ...]]:
@@ -56,33 +67,33 @@ def capped(documents: Sequence[Document]) -> list[Document]:
 def document_tone(
     view: View, ticker: str, asked: int, distinct: int, reads: Sequence[Read], unread: int, rows: Rows
 ) -> Evidence:
-    """The median tone of the relevant *reads*, from -1 (very negative) to +1 (very positive).
+    """The median tone of *reads* about the company, and of those about the market, from -1 to +1.
 
     *asked* documents were fetched, *distinct* remained without copies, *unread* readers failed. Raises
     NotComputed where no reading is relevant.
     """
-    tones = [TONES[r.tone] for r in reads if r.relevant]
-    if not tones:
-        raise NotComputed(f"needs a document about {ticker}; of {asked} read, none was judged relevant")
+    own = [TONES[r.tone] for r in reads if r.about == "subject"]
+    market = [TONES[r.tone] for r in reads if r.about == "market"]
+    if not own and not market:
+        raise NotComputed(f"needs a document about {ticker} or its market; of {asked} read, none was judged relevant")
     missing = [f"{unread} of {distinct} documents: the reader gave no valid reading"] if unread else []
+    if not own:
+        missing.append(f"{ticker} tone: none of the documents read is about the company itself")
     return view.evidence(
         "read_documents",
         {"ticker": ticker, "documents": [r.document.id for r in reads]},
         {
             "ticker": text(ticker),
-            "tone": score(statistics.median(tones)),
-            "spread": score(statistics.pstdev(tones)),
-            "relevant": count(len(tones)),
-            "positive": count(sum(t > 0 for t in tones)),
-            "negative": count(sum(t < 0 for t in tones)),
-            "neutral": count(sum(t == 0 for t in tones)),
+            **(_told(own) if own else {}),
+            **({"market_tone": score(statistics.median(market)), "market": count(len(market))} if market else {}),
             "copies": count(asked - distinct),
             "capped": count(distinct - len(reads) - unread),
             "newest": day(max(r.document.published for r in reads)),
         },
         [rows],
         conventions={
-            "tone": "median of relevant documents, -1 very negative to +1 very positive",
+            "tone": "median of documents about the company, -1 very negative to +1 very positive",
+            "market tone": "the same over documents about the market",
             "source cap": f"at most {PER_SOURCE} documents of one publisher",
             "copies": f"word triples overlapping by {ALIKE} or more count once, the earliest",
         },

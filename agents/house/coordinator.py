@@ -1,6 +1,7 @@
 """House rules of the coordinator: the answer by kind, the desk's chance, and how far the roles lie apart."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from openoutcry.agents.house.analyst import fill
 from openoutcry.agents.house.model import Result
 from openoutcry.core.report import Kind
 
+RISKY = re.compile(r"\b(risk\w*|var|volatil\w*|los[es]\w*|drawdowns?|downside|safe\w*)\b", re.IGNORECASE)
+PRICED = re.compile(r"\b(cheap\w*|expensive|valu\w*|p/?e|multiples?)\b", re.IGNORECASE)
 HEADLINES = {
     Kind.RISK: (
         "value_at_risk",
@@ -35,11 +38,10 @@ UNITED = "The roles' chances lie {disagreement} apart: they broadly agree."
 def rules(prompt: str, results: Sequence[Result]) -> Synthesis:
     """One pass: no tool is called."""
     asked = json.loads(prompt)
-    evidence = {e["id"]: _as_result(e) for e in asked["evidence"]}
+    evidence = {e["id"]: Result(e["tool"], {}, e["id"], e["figures"], e.get("items", [])) for e in asked["evidence"]}
     view = evidence.get(asked["view"])
-    wanted = HEADLINES.get(Kind(asked["kind"]))
-    headline = next((c for r in evidence.values() if wanted and r.tool == wanted[0] and (c := fill(wanted[1], r))), "")
-    chance = fill(RELATIVE if view and "other" in view else VIEW, view) if view else ""
+    headline = _headline(asked, list(evidence.values()))
+    chance = fill(RELATIVE if "other" in view else VIEW, view) if view else ""
     claims = [chance] if headline and chance else []
     if view and sum(name.endswith("_p_up") for name in view.figures) > 1:
         claims.append(fill(SPLIT if view.value("disagreement") > 0.1 else UNITED, view))
@@ -48,5 +50,31 @@ def rules(prompt: str, results: Sequence[Result]) -> Synthesis:
     return Synthesis(headline=first, claims=[c for c in claims if c and c != first][:5])
 
 
-def _as_result(seen: dict[str, Any]) -> Result:
-    return Result(seen["tool"], {}, seen["id"], seen["figures"], seen.get("items", []))
+def _headline(asked: dict[str, Any], evidence: list[Result]) -> str:
+    """The sentence that answers this kind of question, from evidence on the tickers asked about."""
+    kind, tickers = Kind(asked["kind"]), asked["tickers"]
+    if kind is Kind.COMPARE:
+        return _compared(asked["question"], tickers, evidence)
+    tool, sentence = HEADLINES.get(kind, ("", ""))
+    return next((c for r in _about(tickers[0], tool, evidence) if (c := fill(sentence, r))), "")
+
+
+def _about(ticker: str, tool: str, evidence: list[Result]) -> list[Result]:
+    return [r for r in evidence if r.tool == tool and r.figures["ticker"][0] == ticker]
+
+
+def _compared(question: str, tickers: list[str], evidence: list[Result]) -> str:
+    """Which of two is riskier, or cheaper, where the question asks for that."""
+    if RISKY.search(question):
+        tool, name, verdict = "value_at_risk", "var", "risks more than"
+        words = "over {horizon} at {confidence} confidence"
+    elif PRICED.search(question):
+        tool, name, verdict, words = "valuation", "pe", "costs more of its earnings than", "by the last year's earnings"
+    else:
+        return ""
+    sides = [next(iter(_about(t, tool, evidence)), None) for t in tickers]
+    if any(side is None or name not in side for side in sides):
+        return ""
+    more, less = sorted((s for s in sides if s), key=lambda s: -s.value(name))
+    span = fill(words, more) if "{" in words else words
+    return f"{more.ref('ticker')} {verdict} {less.ref('ticker')} {span}: {more.ref(name)} against {less.ref(name)}."

@@ -97,6 +97,10 @@ def _final(answer: BaseModel, parameters: ModelRequestParameters) -> ToolCallPar
     return TextPart(json.dumps(values))
 
 
+def _result(tool: str, arguments: dict[str, Any], seen: dict[str, Any]) -> Result:
+    return Result(tool, arguments, str(seen["id"]), seen.get("figures", {}), seen.get("items", []))
+
+
 def _conversation(messages: list[ModelMessage]) -> tuple[str, list[Result]]:
     """The prompt, and each tool result with the arguments of its call, in order."""
     prompt, arguments, results = "", dict[str, dict[str, Any]](), list[Result]()
@@ -106,16 +110,8 @@ def _conversation(messages: list[ModelMessage]) -> tuple[str, list[Result]]:
                 prompt = str(part.content)
             elif isinstance(part, ToolCallPart):
                 arguments[part.tool_call_id] = part.args_as_dict()
-            elif isinstance(part, ToolReturnPart):
-                seen = cast("dict[str, Any]", part.content)
-                given = arguments.get(part.tool_call_id, {})
-                results.append(
-                    Result(
-                        part.tool_name,
-                        given,
-                        str(seen.get("id", "")),
-                        seen.get("figures", {}),
-                        seen.get("items", []),
-                    )
-                )
+            elif isinstance(part, ToolReturnPart) and part.tool_call_id in arguments:
+                seen: Any = part.content
+                if isinstance(seen, dict) and "id" in seen:
+                    results.append(_result(part.tool_name, arguments[part.tool_call_id], cast("dict[str, Any]", seen)))
     return prompt, results

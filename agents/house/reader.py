@@ -26,19 +26,22 @@ def rules(prompt: str, results: Sequence[Result]) -> Reading:
         relevance = Relevance.SUBJECT
     else:
         relevance = Relevance.MARKET if asked["filed_under"] == "*" else Relevance.UNRELATED
-    return Reading(tone=tone_of(text), relevance=relevance, quotes=_quotes(text))
+    tone = tone_of(text, macro=asked["kind"] == "macro")
+    return Reading(tone=tone, relevance=relevance, quotes=_quotes(text))
 
 
-def score(text: str) -> float:
+def score(text: str, *, macro: bool = False) -> float:
     """Positive less negative words over their sum plus one, from -1 to 1; 0 for none.
 
     A negation within three words before turns a word round, and so does a sentence about what is better
-    lower (inflation, rates, costs) for words of rising and falling.
+    lower (inflation, rates, costs) for words of rising and falling; in a macro text that holds such a word,
+    every sentence is.
     """
     lists, good, bad = _words(), 0, 0
+    dear = macro and not lists["macro"].isdisjoint(re.findall(r"[a-z]+", text.lower()))
     for sentence in re.split(r"[.!?;\n]+", text.lower()):
         words = re.findall(r"[a-z]+", sentence)
-        costly = not lists["costly"].isdisjoint(words)
+        costly = dear or not lists["costly"].isdisjoint(words)
         for i, word in enumerate(words):
             moves = word in lists["upward"] or word in lists["downward"]
             flip = (costly and moves) != (not lists["negators"].isdisjoint(words[max(0, i - 3) : i]))
@@ -49,9 +52,9 @@ def score(text: str) -> float:
     return (good - bad) / (good + bad + 1)
 
 
-def tone_of(text: str) -> Tone:
+def tone_of(text: str, *, macro: bool = False) -> Tone:
     """The tone by *score*."""
-    value = score(text)
+    value = score(text, macro=macro)
     steps = ((0.7, Tone.VERY_POSITIVE), (0.2, Tone.POSITIVE), (-0.199, Tone.NEUTRAL), (-0.699, Tone.NEGATIVE))
     return next((tone for bound, tone in steps if value >= bound), Tone.VERY_NEGATIVE)
 

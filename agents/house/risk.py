@@ -30,7 +30,8 @@ def rules(prompt: str, results: Sequence[Result]) -> list[Step] | Answer:
     if not results:
         return [step for ticker in question.tickers for step in _steps(question, ticker)]
     claims = [c for c in (_claim(r, results) for r in results) if c]
-    return Answer(claims=claims[:8], lean=_lean(results))
+    lean = Lean.NONE if question.kind is Kind.COMPARE else _lean(results)
+    return Answer(claims=claims[:8], lean=lean)
 
 
 def _steps(question: Question, ticker: str) -> list[Step]:

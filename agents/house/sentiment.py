@@ -8,10 +8,11 @@ from openoutcry.agents.role import Answer
 from openoutcry.core.report import Lean, Question
 
 TONE = (
-    "Of {relevant} documents on {ticker} and its market, {positive} read positive, {negative} negative and {neutral} "
-    "neutral; the median tone is {tone}, {word}."
+    "Of {relevant} documents on {ticker}, {positive} read positive, {negative} negative and {neutral} neutral; "
+    "the median tone is {tone}, {word}."
 )
-SEARCH = "The newest of {chosen} documents chosen for {ticker}, {company} of them its own, is dated {newest}."
+MARKET = "Another {market} on the market as a whole read {market_tone} in the median."
+SEARCH = "The newest of the {chosen} documents read for {ticker} and its market is dated {newest}."
 
 
 def rules(prompt: str, results: Sequence[Result]) -> list[Step] | Answer:
@@ -24,20 +25,26 @@ def rules(prompt: str, results: Sequence[Result]) -> list[Step] | Answer:
     if found and not tones:
         return [Step("read_documents", {"ticker": r.arguments["ticker"], "documents": r.items}) for r in found]
     claims = [fill(TONE.replace("{word}", _word(r)), r) for r in tones]
+    claims += [fill(MARKET, r) for r in tones[:1]]
     claims += [fill(SEARCH, r) for r in found]
     return Answer(claims=[c for c in claims if c][:8], lean=_lean(tones))
 
 
 def _word(result: Result) -> str:
-    spread = result.value("spread") if "spread" in result else 0.0
-    return "though they differ widely" if spread > 0.45 else "and they largely agree"
+    """Whether two thirds or more read one way."""
+    if "relevant" not in result or result.value("relevant") < 3:
+        return "on few documents"
+    most = max(result.value(n) for n in ("positive", "negative", "neutral"))
+    return "and most agree" if most >= 2 / 3 * result.value("relevant") else "though they differ"
 
 
 def _lean(tones: Sequence[Result]) -> Lean:
     if not tones or "tone" not in tones[0]:
         return Lean.NONE
     tone = tones[0].value("tone")
-    if len(tones) > 1 and "tone" in tones[1]:
+    if len(tones) > 1:
+        if "tone" not in tones[1]:
+            return Lean.NONE
         tone -= tones[1].value("tone")
     steps = ((0.75, Lean.STRONG_UP), (0.25, Lean.UP), (-0.249, Lean.NEUTRAL), (-0.749, Lean.DOWN))
     return next((lean for bound, lean in steps if tone >= bound), Lean.STRONG_DOWN)

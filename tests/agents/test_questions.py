@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openoutcry.agents.questions import as_of_in, read
+from openoutcry.agents.amounts import as_of_in
+from openoutcry.agents.questions import read
 from openoutcry.core.errors import OutcryError, UnknownTicker, UsageError
 from openoutcry.core.report import Kind, Question
 
-KNOWN = ("AAPL", "BAC", "GE", "JNJ", "KO", "MSFT")
-NAMES = {"AAPL": "Apple", "MSFT": "Microsoft", "JNJ": "Johnson & Johnson", "BAC": "Bank of America"}
+KNOWN = ("AAPL", "BAC", "GE", "JNJ", "KO", "MSFT", "PG")
+NAMES = {"AAPL": "Apple", "MSFT": "Microsoft", "JNJ": "Johnson & Johnson", "BAC": "Bank of America", "KO": "Coca-Cola"}
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,15 @@ NAMES = {"AAPL": "Apple", "MSFT": "Microsoft", "JNJ": "Johnson & Johnson", "BAC"
         ("Should I buy MSFT?", Kind.OVERVIEW, ("MSFT",), 10),
         ("MSFT?", Kind.OVERVIEW, ("MSFT",), 10),
         ("what about aapl", Kind.OVERVIEW, ("AAPL",), 10),
+        ("aapl?", Kind.OVERVIEW, ("AAPL",), 10),
+        ("is the pe ratio of ge high?", Kind.VALUATION, ("GE",), 10),
+        ("How risky is J&J?", Kind.RISK, ("JNJ",), 10),
+        ("is coca cola risky over fifteen days", Kind.RISK, ("KO",), 15),
+        ("How exposed is my book to AAPL?", Kind.RISK, ("AAPL",), 10),
+        ("How risky was KO on 2020-03-16?", Kind.RISK, ("KO",), 10),
+        ("How risky are AAPL and MSFT?", Kind.COMPARE, ("AAPL", "MSFT"), 10),
+        ("Which is riskier, MSFT or GE?", Kind.COMPARE, ("MSFT", "GE"), 10),
+        ("What did the 10-K of AAPL say about revenue growth?", Kind.VALUATION, ("AAPL",), 10),
         ("Compare AAPL and MSFT over a quarter", Kind.COMPARE, ("AAPL", "MSFT"), 63),
         ("MSFT or AAPL?", Kind.COMPARE, ("MSFT", "AAPL"), 10),
         ("Write a poem about AAPL", Kind.UNKNOWN, ("AAPL",), 10),
@@ -42,7 +52,10 @@ def test_read(text: str, kind: Kind, tickers: tuple[str, ...], horizon: int) -> 
 def test_confidence_and_as_of_are_read_from_the_words() -> None:
     assert read("VaR of KO at 95 %", KNOWN, NAMES).confidence == 0.95
     assert read("VaR of KO at 97.5% over 3 days", KNOWN, NAMES).confidence == 0.975
-    assert as_of_in("How risky is KO as of 2022-06-30?") == "2022-06-30"
+    assert read("VaR(95) of KO", KNOWN, NAMES).confidence == 0.95
+    assert read("VaR of KO at 0.975 confidence", KNOWN, NAMES).confidence == 0.975
+    assert read("VaR of KO at the 95th percentile", KNOWN, NAMES).confidence == 0.95
+    assert as_of_in("How risky is KO as of 2022-06-30?") == as_of_in("risk of KO on 2022-06-30") == "2022-06-30"
 
 
 def test_follow_ups_keep_what_they_leave_open() -> None:
@@ -53,6 +66,8 @@ def test_follow_ups_keep_what_they_leave_open() -> None:
     assert (other.kind, other.tickers, other.horizon) == (Kind.RISK, ("MSFT",), 42)
     both = read("compare it with KO", KNOWN, NAMES, previous=other)
     assert (both.kind, both.tickers) == (Kind.COMPARE, ("MSFT", "KO"))
+    third = read("and GE?", KNOWN, NAMES, previous=both)
+    assert (third.kind, third.tickers) == (Kind.COMPARE, ("MSFT", "GE"))
     priced = read("is it cheap?", KNOWN, NAMES, previous=first)
     assert (priced.kind, priced.tickers) == (Kind.VALUATION, ("AAPL",))
     assert read("sing a song", KNOWN, NAMES, previous=first).kind is Kind.UNKNOWN
@@ -68,6 +83,21 @@ def test_follow_ups_keep_what_they_leave_open() -> None:
         ("How risky is ZZZZ?", UnknownTicker, "ZZZZ"),
         ("How risky is KO over 300 days?", UsageError, "1 to 252"),
         ("How risky is KO over 0 days?", UsageError, "1 to 252"),
+        ("How risky is PG&E?", UsageError, "expected a ticker"),
+        ("TSLA?", UnknownTicker, "no price of TSLA"),
+        ("compare AAPL, MSFT and KO", UsageError, "two at a time"),
+        ("How risky was AAPL in March 2020?", UsageError, "say which day"),
+        ("What was the revenue of AAPL in 2021?", UsageError, "say which day"),
+        ("How risky is KO over 1.5 months?", UsageError, "expected a horizon such as"),
+        ("How risky is KO over half a year?", UsageError, "expected a horizon such as"),
+        ("How risky is KO over 2 to 3 weeks?", UsageError, "expected a horizon such as"),
+        ("How risky is KO over -5 days?", UsageError, "expected a horizon such as"),
+        ("How risky is KO over 30 calendar days?", UsageError, "expected a horizon such as"),
+        ("How has KO done over the past 5 years?", UsageError, "spans that look back are fixed"),
+        ("How risky are 300 shares of KO?", UsageError, "found '300'"),
+        ("VaR of KO at 100 %", UsageError, "expected a confidence"),
+        ("VaR of KO at 5 %", UsageError, "expected a confidence"),
+        ("VaR of KO over 5 days and 10 days", UsageError, "ask one at a time"),
     ],
 )
 def test_what_cannot_be_read_is_said_in_one_line(text: str, error: type[OutcryError], words: str) -> None:

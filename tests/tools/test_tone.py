@@ -78,34 +78,48 @@ def rows(make_home: MakeHome, view_of: ViewOf) -> tuple[View, Any]:
     return view, fetch(view, ["doc-0"])[1]
 
 
-@given(tones=st.lists(st.sampled_from(sorted(TONES)), min_size=1, max_size=9), unread=st.integers(0, 3))
-def test_the_tone_is_the_median(rows: tuple[View, Any], tones: list[str], unread: int) -> None:
-    reads = [Read(story(i), tone, relevant=True) for i, tone in enumerate(tones)]
-    reads.append(Read(story(50), "very_negative", relevant=False))
+TONE = st.sampled_from(sorted(TONES))
+
+
+@given(own=st.lists(TONE, max_size=9), market=st.lists(TONE, max_size=5), unread=st.integers(0, 3))
+def test_the_tone_is_the_median_and_the_market_has_its_own(
+    rows: tuple[View, Any], own: list[str], market: list[str], unread: int
+) -> None:
+    reads = [Read(story(i), tone, "subject") for i, tone in enumerate(own)]
+    reads += [Read(story(20 + i), tone, "market") for i, tone in enumerate(market)]
+    reads.append(Read(story(50), "very_negative", "other"))
     distinct = len(reads) + unread + 2
     view, found = rows
+    if not own and not market:
+        with pytest.raises(NotComputed, match="none was judged relevant"):
+            document_tone(view, "AAA", distinct + 4, distinct, reads, unread, found)
+        return
     evidence = document_tone(view, "AAA", distinct + 4, distinct, reads, unread, found)
-    values = [TONES[tone] for tone in tones]
-    assert evidence.value("tone") == statistics.median(values)
-    assert evidence.value("spread") == pytest.approx(statistics.pstdev(values))
-    signs = {"positive": sum(v > 0 for v in values), "negative": sum(v < 0 for v in values), "neutral": values.count(0)}
-    expected = {**signs, "relevant": len(values), "copies": 4, "capped": 2}
-    assert {name: evidence.value(name) for name in expected} == expected
-    gap = f"{unread} of {distinct} documents: the reader gave no valid reading"
-    assert evidence.missing == ((gap,) if unread else ())
-    assert evidence.figures["newest"].value == "2020-05-03"
+    expected: dict[str, Any] = {"copies": 4, "capped": 2}
+    values, around = ([TONES[tone] for tone in tones] for tones in (own, market))
+    if own:
+        expected |= {"tone": statistics.median(values), "spread": pytest.approx(statistics.pstdev(values))}
+        expected |= {"positive": sum(v > 0 for v in values), "negative": sum(v < 0 for v in values)}
+        expected |= {"neutral": values.count(0), "relevant": len(values)}
+    if market:
+        expected |= {"market_tone": statistics.median(around), "market": len(around)}
+    shown = {name: figure.value for name, figure in evidence.figures.items()}
+    assert shown == {**expected, "ticker": "AAA", "newest": "2020-05-03"}
+    gaps = [f"{unread} of {distinct} documents: the reader gave no valid reading"] if unread else []
+    gaps += [] if own else ["AAA tone: none of the documents read is about the company itself"]
+    assert evidence.missing == tuple(gaps)
 
 
 def test_nothing_relevant_is_no_neutral_tone(rows: tuple[View, Any]) -> None:
     view, found = rows
-    reads = [Read(story(1), "positive", relevant=False)]
-    with pytest.raises(NotComputed, match="needs a document about AAA; of 3 read, none was judged relevant"):
+    reads = [Read(story(1), "positive", "other")]
+    with pytest.raises(NotComputed, match=r"needs a document about AAA .*; of 3 read, none was judged relevant"):
         document_tone(view, "AAA", 3, 3, reads, 2, found)
 
 
 def test_the_evidence_names_documents_and_carries_no_text(rows: tuple[View, Any]) -> None:
     view, found = rows
-    reads = [Read(story(1, STORY, "Wire Service", "A title"), "positive", relevant=True)]
+    reads = [Read(story(1, STORY, "Wire Service", "A title"), "positive", "subject")]
     evidence = document_tone(view, "AAA", 1, 1, reads, 0, found)
     assert evidence.arguments["documents"] == ["doc-000000000001"]
     assert not any(private in evidence.model_dump_json() for private in (STORY, "Wire Service", "A title"))
