@@ -23,7 +23,7 @@ _RESPONSE = TypeAdapter(ModelResponse)
 
 
 class Call(Frozen):
-    """One request and its answer. `prompt` is all that the model was sent; `digest` names it.
+    """One request and its answer. `prompt` is all that the model was sent; `digest` is its fingerprint.
 
     `failure` says why there is no answer, in the words that the report uses.
     """
@@ -70,6 +70,22 @@ def transcript(messages: list[ModelMessage]) -> list[dict[str, Any]]:
     return lines
 
 
+def fingerprint(prompt: list[dict[str, Any]]) -> str:
+    """A digest of what names a request whatever model it goes to: instructions, question, calls and results.
+
+    pydantic-ai words its own notes and retries to suit each model, so those are left out.
+    """
+    kept: list[dict[str, Any]] = []
+    opened: set[str] = set()
+    for line in prompt:
+        part = line["part"]
+        opening = part in ("instructions", "user-prompt") and part not in opened
+        if opening or part in ("text", "tool-call", "tool-return"):
+            kept.append(line)
+        opened.add(part)
+    return digest(kept)
+
+
 def digest(value: object) -> str:
     """SHA-256 of the canonical JSON of *value*, 16 hex digits."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
@@ -102,7 +118,7 @@ class Recording(WrapperModel):
 
     def _keep(self, prompt: list[dict[str, Any]], start: float, **outcome: Any) -> None:
         seconds = round(time.perf_counter() - start, 4)
-        named = {"role": self._role, "model": self.model_name, "digest": digest(prompt)}
+        named = {"role": self._role, "model": self.model_name, "digest": fingerprint(prompt)}
         self._calls.append(Call(**named, prompt=prompt, seconds=seconds, **outcome))
 
 
@@ -136,7 +152,7 @@ class Replayed(Model):
     ) -> ModelResponse:
         """The kept answer. Raises Failed where there was none, BrokenRun for a prompt that the run did not send."""
         prompt = transcript(messages)
-        kept = self._kept.get(digest(prompt))
+        kept = self._kept.get(fingerprint(prompt))
         if not kept:
             last = json.dumps(prompt[-1], default=str)[:160] if prompt else "nothing"
             raise BrokenRun(

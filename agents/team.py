@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import pydantic_ai
 import structlog
 from pydantic import BaseModel
 from pydantic_ai import Agent, ModelRetry, RunContext, UsageLimits
@@ -36,6 +37,7 @@ class Team:
             raise UsageError(
                 f"expected a model for each of {', '.join(ROLES)}; missing or not a role: {', '.join(sorted(odd))}"
             )
+        pydantic_ai.BANNER_ENABLED = False  # its advertisement is not ours to print
         self.models = dict(models)
         self._deadline = deadline
         self._agents = {name: _agent(role) for name, role in ROLES.items() if name != "reader"}

@@ -13,7 +13,8 @@ REFERENCE = re.compile(r"\{(E\d+)\.([a-z][a-z0-9_]*)\}")
 _NUMBER_WORDS = re.compile(
     r"\b(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen"
     r"|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundreds?|thousands?|millions?|billions?|trillions?|dozens?"
-    r"|percent(?:age)?|per\s+cent|doubled?|tripled?|quadrupled?|halved)\b",
+    r"|percent(?:age)?|per\s+cent|twice|doubled?|tripled?|quadrupled?|half|halves|halved|thirds|zero"
+    r"|(?:a|one)[\s-]+(?:third|quarter|fifth|tenth))\b",
     re.IGNORECASE,
 )
 

@@ -30,22 +30,19 @@ class AsOf:
     def parse(cls, text: "str | date | datetime | AsOf") -> "AsOf":
         """Read `2022-06-30`, `2022-06-30T10:00` (New York) or a time with its own offset.
 
-        Raises UsageError for anything else.
+        Midnight without an offset is a bare date: data frames and `datetime(2022, 6, 30)` write one so. The
+        text of an as-of in the hour that autumn repeats carries its offset. Raises UsageError otherwise.
         """
         if isinstance(text, AsOf):
             return text
-        if not isinstance(text, str):
-            text = text.isoformat()
         try:
-            if len(text) == len("2022-06-30"):
-                moment = datetime.combine(date.fromisoformat(text), _LAST, NEW_YORK)
-            else:
-                moment = datetime.fromisoformat(text)
-        except ValueError:
+            given = text if isinstance(text, str) else text.isoformat()
+            moment = datetime.fromisoformat(given)
+            if moment.tzinfo is None and moment.time() == time.min:
+                moment = datetime.combine(moment, _LAST)
+            return cls((moment if moment.tzinfo else moment.replace(tzinfo=NEW_YORK)).astimezone(UTC))
+        except (ValueError, OverflowError, AttributeError):
             raise UsageError(f"expected an as-of like 2022-06-30 or 2022-06-30T10:00, got {text!r}") from None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=NEW_YORK)
-        return cls(moment.astimezone(UTC))
 
     @property
     def date(self) -> date:
@@ -62,4 +59,6 @@ class AsOf:
         local = self.moment.astimezone(NEW_YORK)
         if local.time() == _LAST:
             return local.date().isoformat()
-        return local.strftime("%Y-%m-%dT%H:%M:%S")
+        plain = local.strftime("%Y-%m-%dT%H:%M:%S")
+        bare = local.time() == time.min or AsOf.parse(plain) != self
+        return local.isoformat(timespec="seconds") if bare else plain

@@ -44,7 +44,7 @@ class Chat:
             case ["/quit" | "/exit"]:
                 return False
             case ["/clear"]:
-                self.previous, self.as_of = None, None
+                self.previous = None
                 self._say("Forgotten: the next question starts afresh.")
             case ["/as-of", moment]:
                 self._move(moment)
@@ -77,8 +77,8 @@ class Chat:
             self._say(text.wrap(answer.declined))
             return
         self.previous, self.as_of = answer.question, answer.as_of
-        for piece in text.answer_lines(answer):
-            self._say(piece)
+        for piece in (*text.answer_lines(answer), *text.left_out(answer), "", answer.notice):
+            self._say(text.wrap(piece) if piece is answer.notice else piece)
         self._say(f"(as of {answer.as_of}, run {answer.run})")
 
     def _watch(self, step: Step) -> None:

@@ -6,7 +6,9 @@ from types import TracebackType
 from typing import Self
 
 from openoutcry.interfaces.text import wrap
-from openoutcry.tools.ingest import Intake
+from openoutcry.tools.intake import Intake
+
+SHOWN = 5
 
 
 class Ticker:
@@ -44,7 +46,11 @@ def _lines(intake: Intake) -> Iterator[str]:
         f"{intake.dataset:<13} {intake.file:<32} {intake.taken:>9,} taken {intake.unchanged:>9,} already there "
         f"{refused:>7,} refused"
     )
-    for reason, times in intake.reasons.most_common(5):
+    if intake.unused:
+        yield wrap(f"columns not used: {', '.join(intake.unused)}", "    ", "      ")
+    for reason, times in intake.reasons.most_common(SHOWN):
         yield wrap(f"{times:,} x {reason}", "    ", "      ")
+    if len(intake.reasons) > SHOWN:
+        yield f"    and {len(intake.reasons) - SHOWN} reasons more"
     if intake.rejects:
         yield f"    each refused row with its reason: {intake.rejects}"

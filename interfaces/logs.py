@@ -10,13 +10,15 @@ import structlog
 def configure(level: str) -> None:
     """Send structlog to stderr at *level* and above."""
     terminal = sys.stderr.isatty()
-    last: Any = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    plain = structlog.dev.plain_traceback  # without the values of variables, which may hold data or keys
+    console, lines = structlog.dev.ConsoleRenderer(exception_formatter=plain), structlog.processors.JSONRenderer()
+    last: Any = console if terminal else lines
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
-            *([] if terminal else [structlog.processors.dict_tracebacks]),
+            *([] if terminal else [structlog.processors.format_exc_info]),
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),

@@ -18,7 +18,7 @@ LEANS = {
 }
 
 
-_GIVEN = (Unit.TEXT, Unit.DATE, Unit.SESSIONS, Unit.PROBABILITY)
+_GIVEN = (Unit.TEXT, Unit.DATE, Unit.SESSIONS)
 
 
 def width() -> int:
@@ -59,7 +59,7 @@ def _report(answer: Report) -> Iterator[str]:
     for finding in answer.findings:
         yield ""
         yield from _finding(finding, evidence)
-    yield from _left_out(answer)
+    yield from left_out(answer)
     yield ""
     yield from _footer(answer)
 
@@ -102,7 +102,8 @@ def _finding(finding: Finding | NoFinding, evidence: dict[str, Evidence]) -> Ite
     yield from (claim(c, evidence) for c in finding.claims)
 
 
-def _left_out(answer: Report) -> Iterator[str]:
+def left_out(answer: Report) -> Iterator[str]:
+    """What was not computed, what was missing, and what was dropped, each with its reason."""
     refused = (f"{n.tool}{f' of {n.ticker}' if n.ticker else ''}: {n.reason}" for n in answer.not_computed)
     dropped = (f"{d.role} said {d.claim!r}: {d.reason}" for d in answer.dropped)
     for title, lines in (
@@ -124,6 +125,6 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
 def _footer(answer: Report) -> Iterator[str]:
     yield f"run {answer.run}   data {answer.snapshot}   {answer.timings.get('total', 0):.2f} s"
     said = [r for text in (answer.headline, *answer.claims) for r in references(text)]
-    told = [(e, n) for e, n in said if answer.by_id[e].figures[n].unit not in _GIVEN]
+    told = [(e, n) for e, n in said if n != "confidence" and answer.by_id[e].figures[n].unit not in _GIVEN]
     if told:
         yield f"check a number: outcry explain {answer.run} {'.'.join(told[0])}"

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from openoutcry.core.errors import DataError, OutcryError, UsageError
 
 if TYPE_CHECKING:
     from openoutcry.agents.flow import Step
+    from openoutcry.interfaces.chat import Chat
     from openoutcry.wiring import Desk
 
 EXIT_CODES = "Exit codes: 0 ok, 1 gate failed, 2 usage, 3 data, 4 model."
@@ -108,18 +110,28 @@ def chat(ctx: click.Context, as_of: str | None) -> None:
     """Talk with the desk; follow-ups keep ticker and as-of."""
     import contextlib
 
+    from openoutcry.core.clock import AsOf
     from openoutcry.interfaces.chat import HELP, Chat
 
     with contextlib.suppress(ImportError):
         import_module("readline")  # gives input() its line editing
     with _desk(ctx) as desk:
-        desk.warehouse()
+        desk.warehouse().view(AsOf.parse(as_of) if as_of else None)
         talk = Chat(desk, click.echo, as_of)
         if sys.stdin.isatty():
             click.echo(HELP, err=True)
-        with contextlib.suppress(EOFError, KeyboardInterrupt):
-            while talk.turn(input("> " if sys.stdin.isatty() else "")):
+        with contextlib.suppress(EOFError):
+            while _turn(talk):
                 pass
+
+
+def _turn(talk: "Chat") -> bool:
+    """One line of the conversation; Ctrl-C gives up the line, not the conversation."""
+    try:
+        return talk.turn(input("> " if sys.stdin.isatty() else ""))
+    except KeyboardInterrupt:
+        click.echo("", err=True)
+        return sys.stdin.isatty()
 
 
 @main.command()
@@ -145,7 +157,8 @@ def ingest(ctx: click.Context, paths: tuple[Path, ...], sample: bool, dataset: s
     configure(settings.log_level)
     home = given or settings.home
     with Ticker() as ticker:
-        intakes = take(home, paths, dataset=dataset, sample=sample, progress=ticker)
+        now = datetime.now(UTC)
+        intakes = take(home, paths, dataset=dataset, sample=sample, progress=ticker, now=now)
     click.echo(table(intakes))
     click.echo(f"data {warehouse.current(home).stem} in {home}")
     if not any(i.taken or i.unchanged for i in intakes):

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +28,8 @@ from openoutcry.core.settings import Settings, load
 from openoutcry.interfaces.logs import configure
 from openoutcry.interfaces.page import Shown
 from openoutcry.tools import warehouse
+from openoutcry.tools.ingest import ingest
+from openoutcry.tools.intake import Intake
 from openoutcry.tools.view import View, Warehouse
 
 T = TypeVar("T")
@@ -40,6 +43,10 @@ def house_models() -> dict[str, Model]:
 
 def _quiet(_: Step) -> None:
     """Watch nothing."""
+
+
+def _silent(_: str) -> None:
+    """Tell no progress."""
 
 
 class Desk:
@@ -89,7 +96,7 @@ class Desk:
         text: str,
         as_of: str | None = None,
         *,
-        tickers: Sequence[str] = (),
+        tickers: str | Sequence[str] = (),
         horizon: int | None = None,
         previous: Question | None = None,
         watch: Watch = _quiet,
@@ -99,6 +106,7 @@ class Desk:
         *horizon* is in trading days; *previous* is the question before it in a conversation. Raises
         UsageError, DataError or ModelError, each with one line that says what to do.
         """
+        tickers = (tickers,) if isinstance(tickers, str) else tickers
         view, question = await asyncio.to_thread(self._read, text, as_of, tickers, horizon, previous)
         run, started = bundle.new_run()
         calls: list[Call] = []
@@ -135,6 +143,8 @@ class Desk:
 
         A question that fails gives its error in its place; the others are not touched.
         """
+        if limit is not None and limit < 1:
+            raise UsageError(f"expected a limit of at least 1 question at once, got {limit}")
         gate = asyncio.Semaphore(limit or self.settings.concurrency)
 
         async def one(text: str) -> Shown | OutcryError:
@@ -145,6 +155,14 @@ class Desk:
                     return error
 
         return list(await asyncio.gather(*map(one, asked)))
+
+    def ingest(self, *paths: str | Path, sample: bool = False) -> list[Intake]:
+        """Load files, or folders of them, as `outcry ingest` does; what became of each, refused rows included.
+
+        Raises BadFile, UsageError, WarehouseLocked or DataError; then nothing was changed.
+        """
+        now = datetime.now(UTC)
+        return ingest(self.settings.home, map(Path, paths), sample=sample, progress=_silent, now=now)
 
     def runs(self) -> list[str]:
         """Ids of the stored runs, oldest first."""

@@ -87,11 +87,12 @@ def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def price_rows() -> Callable[..., list[Row]]:
-    """Rows of one ticker's closes on the weekdays from *start* on."""
+    """Rows of one ticker's closes, adjusted and as traded alike, on the weekdays from *start* on."""
 
     def rows(ticker: str, values: Sequence[float], start: str = "2020-01-01", **more: object) -> list[Row]:
         days = (d for i in count() if (d := date.fromisoformat(start) + timedelta(i)).weekday() < 5)
-        return [{"ticker": ticker, "date": d, "close": repr(v), **more} for d, v in zip(days, values, strict=False)]
+        cells = ((d, repr(v)) for d, v in zip(days, values, strict=False))
+        return [{"ticker": ticker, "date": d, "close": v, "adj_close": v, **more} for d, v in cells]
 
     return rows
 

@@ -7,6 +7,7 @@ from openoutcry.core.evidence import Evidence
 from openoutcry.tools.arguments import Ticker
 from openoutcry.tools.closes import Prices
 from openoutcry.tools.figures import count, day, fraction, number, per_share, text, usd
+from openoutcry.tools.prices import stale
 from openoutcry.tools.view import View
 
 
@@ -25,7 +26,7 @@ def position(view: View, ticker: Ticker) -> Evidence:
     if not mine:
         raise NotComputed(f"needs a position in {ticker}; the book known by {view.as_of} holds none")
     prices = view.prices(ticker)
-    priced, missing = {ticker: prices}, list[str]()
+    priced, missing = {ticker: prices}, stale(view, prices)
     for name in dict.fromkeys(name for name, _ in held):
         try:
             priced[name] = view.prices(name)
@@ -38,6 +39,7 @@ def position(view: View, ticker: Ticker) -> Evidence:
         {"ticker": ticker},
         {
             "ticker": text(ticker),
+            "basis": text("close" if prices.traded is not None else prices.price_name),
             "shares": count(quantity) if quantity.is_integer() else number(quantity),
             "close": per_share(close),
             "value": usd(quantity * close),

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from openoutcry.core.errors import NotComputed
 from openoutcry.tools.table import Rows
 
+SPLIT_JUMP = 1.4
+
 
 @dataclass(frozen=True, slots=True)
 class Prices:
@@ -32,19 +34,27 @@ class Prices:
         adjusted, traded = (_complete(rows.columns[c]) for c in ("adj_close", "close"))
         values = traded if adjusted is None else adjusted
         if values is None:
-            raise NotComputed(f"needs adj_close, or close, on every session of {ticker}; some rows lack both or one")
+            raise NotComputed(_patchy(ticker, rows))
         through = rows.cells("adjusted_through")[-1]
         basis = "close" if adjusted is None else "adj_close"
         last = None if through is None else date.fromisoformat(str(through)[:10])
         return cls(ticker, rows.columns["date"], values, basis, traded, last, rows)
+
+    @property
+    def price_name(self) -> str:
+        """What a price level of these is called in a sentence."""
+        return "close" if self.basis == "close" else "adjusted close"
 
     def last_date(self) -> date:
         """The session of the newest close."""
         return self.dates[-1].astype("datetime64[D]").item()
 
     def returns(self, window: int, needed: int = 2) -> NDArray[np.float64]:
-        """The last *window* daily simple returns. Raises NotComputed with fewer than *needed*."""
-        values = self.values[-(window + 1) :]
+        """The last *window* daily simple returns.
+
+        Raises NotComputed with fewer than *needed*, or where closes as traded jump as in a split.
+        """
+        values = self._steady(window)
         if len(values) - 1 < needed:
             raise NotComputed(
                 f"needs at least {needed} daily returns; {self.ticker} has {max(len(values) - 1, 0)} known by then"
@@ -52,8 +62,11 @@ class Prices:
         return values[1:] / values[:-1] - 1.0
 
     def horizon_returns(self, window: int, horizon: int, needed: int = 2) -> NDArray[np.float64]:
-        """Overlapping simple returns over *horizon* sessions within the last *window* + 1 closes."""
-        values = self.values[-(window + 1) :]
+        """Overlapping simple returns over *horizon* sessions within the last *window* + 1 closes.
+
+        Raises NotComputed as `returns` does.
+        """
+        values = self._steady(window)
         if len(values) - horizon < needed:
             raise NotComputed(
                 f"needs at least {needed} overlapping {horizon}-session returns; "
@@ -61,8 +74,33 @@ class Prices:
             )
         return values[horizon:] / values[:-horizon] - 1.0
 
+    def _steady(self, window: int) -> NDArray[np.float64]:
+        values, dates = self.values[-(window + 1) :], self.dates[-(window + 1) :]
+        if self.basis == "close" and (day := jump(values, dates)):
+            raise NotComputed(
+                f"needs adj_close; the close of {self.ticker} jumps on {day}, as in a split, which would count as a "
+                "return: ingest prices with adj_close"
+            )
+        return values
+
 
 def _complete(column: NDArray[Any]) -> NDArray[np.float64] | None:
     """The column as floats, or None where a cell is missing."""
     values = np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan)
     return None if np.isnan(values).any() else values
+
+
+def _patchy(ticker: str, rows: Rows) -> str:
+    """What is wrong where neither column is whole."""
+    missing = [d for d, v in zip(rows.days("date"), rows.cells("adj_close"), strict=True) if v is None]
+    return (
+        f"needs adj_close on every session of {ticker}, or close on every one; adj_close is missing on "
+        f"{len(missing)} of {len(rows)}, first on {missing[0]}: ingest those rows with adj_close"
+    )
+
+
+def jump(values: NDArray[np.float64], dates: NDArray[np.datetime64]) -> date | None:
+    """The first session whose close is SPLIT_JUMP times the one before, or one SPLIT_JUMP-th of it."""
+    ratio = np.maximum(values[1:] / values[:-1], values[:-1] / values[1:])
+    found = np.flatnonzero(ratio > SPLIT_JUMP)
+    return dates[int(found[0]) + 1].astype("datetime64[D]").item() if len(found) else None

@@ -15,6 +15,11 @@ from openoutcry.core.errors import BadFile
 from openoutcry.tools.rows import DATASETS, Dataset, Item
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
+DELIMITERS = (",", ";", "\t", "|")
+LONGEST_CELL = 4_000_000
+# When the sample's closes were last adjusted: its ratios to closes as traded hold AAPL's dividend of May 2023 and
+# not that of August, so this is the latest day that it can be.
+SAMPLE_ADJUSTED_THROUGH = "2023-08-10"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +50,25 @@ def read(path: Path) -> Generator[RawRow]:
 
 
 def _unreadable(path: Path, error: Exception) -> BadFile:
+    if isinstance(error, UnicodeDecodeError):
+        return BadFile(f"{path}: expected text in UTF-8, found another encoding: save it as UTF-8")
     said = " ".join(str(error).split())
     return BadFile(f"{path}: expected a readable {path.suffix[1:]} file, found a fault ({said}): write it again")
 
 
+def _column(name: str) -> str:
+    """A column's name as ours are written: "Adj Close" is adj_close."""
+    return name.strip().lower().replace(" ", "_")
+
+
 def _csv(path: Path) -> Iterator[RawRow]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        header = [name.strip().lower() for name in next(reader, list[str]())]
+        csv.field_size_limit(LONGEST_CELL)
+        first = file.readline()
+        file.seek(0)
+        delimiter = max(DELIMITERS, key=first.count)
+        reader = csv.reader(file, strict=True, delimiter=delimiter)
+        header = [_column(name) for name in next(reader, list[str]())]
         if twice := [name for name, times in Counter(header).items() if times > 1]:
             raise BadFile(f"{path}: expected each column once, found {', '.join(twice)} again: remove one")
         line = reader.line_num + 1
@@ -78,7 +94,7 @@ def _jsonl(path: Path) -> Iterator[RawRow]:
                 continue
             if isinstance(row, dict):
                 found = cast("dict[str, Any]", row)
-                yield RawRow(line, {str(k).lower(): v for k, v in found.items()})
+                yield RawRow(line, {_column(str(k)): v for k, v in found.items()})
             else:
                 yield RawRow(line, {"text": text[:1000]}, "expected a JSON object")
 
@@ -90,7 +106,7 @@ def _parquet(path: Path) -> Iterator[RawRow]:
         with pq.ParquetFile(path) as file:
             line = 1
             for batch in file.iter_batches():
-                names = [str(name).strip().lower() for name in batch.schema.names]
+                names = [_column(str(name)) for name in batch.schema.names]
                 for row in zip(*(_plain(column) for column in batch.columns), strict=True):
                     yield RawRow(line, dict(zip(names, row, strict=True)))
                     line += 1
@@ -141,9 +157,9 @@ def read_sample_prices(path: Path) -> Iterator[RawRow]:
     """Melt the wide file (a column a ticker) into rows of the prices table."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
         table = list(csv.reader(file))
-    tickers, last = table[0][1:], table[-1][0]
+    tickers = table[0][1:]
     for line, (day, *cells) in enumerate(table[1:], 2):
         for ticker, cell in zip(tickers, cells, strict=True):
             if cell:
-                values = {"ticker": ticker, "date": day, "adj_close": cell, "adjusted_through": last}
+                values = {"ticker": ticker, "date": day, "adj_close": cell, "adjusted_through": SAMPLE_ADJUSTED_THROUGH}
                 yield RawRow(line, values)

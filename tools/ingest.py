@@ -1,21 +1,19 @@
 """Files into the warehouse: each row is taken, found already there, or refused with its reason."""
 
 import contextlib
-import csv
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from openoutcry.core.errors import BadFile, UsageError
 from openoutcry.tools import files, warehouse
 from openoutcry.tools.files import RawRow
+from openoutcry.tools.intake import Intake, Refused, reason_of, write_rejects
 from openoutcry.tools.rows import DATASETS, Dataset
 
 if TYPE_CHECKING:
@@ -25,59 +23,45 @@ SAMPLE = Path(__file__).parent / "sample"
 Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A row that was not taken."""
-
-    line: int
-    reason: str
-    values: str
-
-
-@dataclass(slots=True)
-class Intake:
-    """What became of one file."""
-
-    file: str
-    dataset: str
-    taken: int = 0
-    unchanged: int = 0
-    refused: list[Refused] = field(default_factory=list[Refused])
-    rejects: Path | None = None
-
-    @property
-    def reasons(self) -> Counter[str]:
-        """How often each reason was given, without the values that came."""
-        return Counter(r.reason.split(", got ")[0] for r in self.refused)
-
-
 def ingest(
-    home: Path, paths: Iterable[Path], *, dataset: str | None = None, sample: bool = False, progress: Progress
+    home: Path,
+    paths: Iterable[Path],
+    *,
+    dataset: str | None = None,
+    sample: bool = False,
+    progress: Progress,
+    now: datetime | None = None,
 ) -> list[Intake]:
     """Take all files in one transaction and publish one snapshot; a file that cannot be read stops all.
 
-    Rows that fail their model are written to `rejects/` under *home*, a file each, with line and reason.
-    Raises BadFile, UsageError, WarehouseLocked or DataError; then nothing was changed.
+    Rows that fail their model, or, where *now* is given, are known only a day or more after it, are
+    written to `rejects/` under *home*, a file each, with line and reason. Raises BadFile, UsageError,
+    WarehouseLocked or DataError; then nothing was changed.
     """
+    latest = None if now is None else now.astimezone(UTC).replace(tzinfo=None) + timedelta(days=1)
     sources = list(_sources(paths, dataset, sample))
     if not sources:
         raise UsageError("expected files to ingest, got none; name them, or give --sample")
     with warehouse.writing(home) as connection:
-        intakes = [_take(connection, name, kind, rows, progress) for name, kind, rows in sources]
-    names = Counter[str]()
-    for intake in intakes:
-        names[intake.file] += 1
-        _write_rejects(home, intake, names[intake.file])
+        intakes = [_take(connection, source, latest, progress) for source in sources]
+        write_rejects(home, intakes)
     return intakes
 
 
-Source = tuple[str, Dataset, Iterator[RawRow]]
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to take: its name, what it is, the columns that it has, and its rows."""
+
+    name: str
+    dataset: Dataset
+    columns: frozenset[str]
+    rows: Iterator[RawRow]
 
 
 def _sources(paths: Iterable[Path], dataset: str | None, sample: bool) -> Iterator[Source]:
     if sample:
         prices = files.sample_prices()
-        yield f"skfolio/{prices.name}", DATASETS["prices"], files.read_sample_prices(prices)
+        yield Source(f"skfolio/{prices.name}", DATASETS["prices"], frozenset(), files.read_sample_prices(prices))
         for path in sorted(SAMPLE.glob("*.*")):
             if path.suffix in files.SUFFIXES:
                 yield _source(path, None)
@@ -98,30 +82,25 @@ def _source(path: Path, name: str | None) -> Source:
         if first is None:
             raise BadFile(f"{path}: expected rows, found none: check what wrote it")
         sound = next((row for row in chain([first], rows) if not row.broken), None)
-    if name:
-        return label, DATASETS[name], files.read(path)
-    if sound is None:
+    columns = frozenset(sound.values) if sound else frozenset[str]()
+    if name is None and sound is None:
         raise BadFile(f"{path}: expected rows, found none that can be read ({first.broken}): write it again")
-    return label, files.recognise(path, frozenset(sound.values)), files.read(path)
+    dataset = DATASETS[name] if name else files.recognise(path, columns)
+    return Source(label, dataset, columns, files.read(path))
 
 
 def _take(
-    connection: "duckdb.DuckDBPyConnection",
-    name: str,
-    dataset: Dataset,
-    rows: Iterator[RawRow],
-    progress: Progress,
+    connection: "duckdb.DuckDBPyConnection", source: Source, latest: datetime | None, progress: Progress
 ) -> Intake:
-    intake = Intake(name, dataset.name)
+    name, dataset = source.name, source.dataset
+    intake = Intake(name, dataset.name, tuple(sorted(source.columns - dataset.accepted)))
     good: list[tuple[int, dict[str, Any]]] = []
-    for raw in (part for row in rows for part in files.long(dataset, row)):
+    for raw in (part for row in source.rows for part in files.long(dataset, row)):
         try:
-            if raw.broken:
-                raise ValueError(raw.broken)
-            good.append((raw.line, dataset.row.model_validate(raw.values).model_dump(mode="python")))
+            good.append((raw.line, _sound(dataset, raw, latest)))
         except ValueError as error:
             values = json.dumps(dict(raw.values), default=str, ensure_ascii=False)
-            intake.refused.append(Refused(raw.line, _reason(error), values))
+            intake.refused.append(Refused(raw.line, reason_of(error), values))
         if raw.line % 1000 == 0:
             progress(f"{name}: {len(good):,} rows read")
     _insert(connection, dataset, good, intake)
@@ -129,20 +108,14 @@ def _take(
     return intake
 
 
-def _reason(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    parts: list[str] = []
-    for fault in error.errors():
-        where = str(fault["loc"][0]) if fault["loc"] else ""
-        message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        if fault["type"] == "missing":
-            parts.append(f"{where}: expected a value, found none")
-        elif where:
-            parts.append(f"{where}: {message}, got {str(fault['input'])[:80]!r}")
-        else:
-            parts.append(message)
-    return "; ".join(dict.fromkeys(parts))
+def _sound(dataset: Dataset, raw: RawRow, latest: datetime | None) -> dict[str, Any]:
+    """The row as its model has it. Raises ValueError with the reason where it does not fit."""
+    if raw.broken:
+        raise ValueError(raw.broken)
+    row = dataset.row.model_validate(raw.values)
+    if latest and row.known_at > latest:
+        raise ValueError(f"known only on {row.known_at.date()}, which is still to come; check the date")
+    return row.model_dump(mode="python")
 
 
 def _insert(
@@ -187,17 +160,3 @@ def _insert(
 
 def _cell(value: Any) -> Any:
     return value.value if hasattr(value, "value") else value
-
-
-def _write_rejects(home: Path, intake: Intake, turn: int) -> None:
-    """Write the refused rows, under the file's name and, where an earlier file has that name, its *turn*."""
-    if not intake.refused:
-        return
-    folder = home / "rejects"
-    folder.mkdir(parents=True, exist_ok=True)
-    mark = f".{turn}" if turn > 1 else ""
-    intake.rejects = folder / f"{intake.file.replace('/', '-')}{mark}.rejects.csv"
-    with intake.rejects.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("line", "reason", "row"))
-        writer.writerows((r.line, r.reason, r.values) for r in sorted(intake.refused, key=lambda r: r.line))

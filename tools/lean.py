@@ -31,6 +31,8 @@ def combine_views(view: View, tickers: Sequence[str], horizon: int, leans: Mappi
         dates, left, right = np.intersect1d(first.dates, other.dates, return_indices=True)
         spans = _spans(first.values[left], horizon) - _spans(other.values[right], horizon)
         rows.append(other.rows)
+    for ticker in tickers[:2]:
+        view.prices(ticker).returns(WINDOW)
     if len(spans) < 60:
         raise NotComputed(f"needs 60 windows of {horizon} sessions for a base rate, there are {len(spans)}")
     share = min(max(float((spans > 0).mean()), 0.01), 0.99)

@@ -43,9 +43,10 @@ def price_summary(view: View, ticker: Ticker) -> Evidence:
     """
     prices = view.prices(ticker)
     values = prices.values
-    prices.returns(21, needed=21)
+    prices.returns(252, needed=21)
     figures = {
         "ticker": text(ticker),
+        "basis": text(prices.price_name),
         "close": per_share(values[-1]),
         "last_date": day(prices.last_date()),
     }
@@ -112,6 +113,8 @@ def relative_return(view: View, ticker: Ticker, other: Ticker, window: Window = 
     x, y = a.values[left][-(window + 1) :], b.values[right][-(window + 1) :]
     if len(x) < 61:
         raise NotComputed(f"needs 60 common daily returns; {ticker} and {other} share {max(len(x) - 1, 0)}")
+    for side in (a, b):
+        side.returns(window)
     dx, dy = x[1:] / x[:-1] - 1, y[1:] / y[:-1] - 1
     if alike(dx) or alike(dy):
         raise NotComputed(f"needs returns that differ; those of {ticker if alike(dx) else other} are all alike")

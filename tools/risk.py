@@ -14,6 +14,7 @@ from openoutcry.tools.prices import RETURNS, alike, points, stale
 from openoutcry.tools.view import View
 
 SESSIONS_A_YEAR = 252
+FEW = 30
 
 
 def volatility(view: View, ticker: Ticker, window: Window = 252, recent: Window = 20) -> Evidence:
@@ -131,9 +132,19 @@ def value_at_risk(
             "ddof": "1" if method == "gaussian" else "not used",
             "price": prices.basis,
         },
-        missing=stale(view, prices),
+        missing=[*stale(view, prices), *_few(ticker, len(spans) // horizon, horizon, confidence)],
         series={"horizon_returns": Series(values=tuple(spans.tolist()))} if method == "historical" else {},
     )
+
+
+def _few(ticker: str, independent: int, horizon: int, confidence: float) -> list[str]:
+    """A note where the windows that do not overlap are too few to say much about the tail."""
+    if independent >= FEW:
+        return []
+    return [
+        f"{ticker} tail over {horizon} sessions at {confidence:.4g}: the data holds only about {independent} windows "
+        "that do not overlap, so VaR and ES are rough"
+    ]
 
 
 def _historical(spans: NDArray[np.float64], confidence: float) -> tuple[float, float]:

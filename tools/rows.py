@@ -66,7 +66,11 @@ def _number(value: object) -> object:
     return value
 
 
-Ticker = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9.\-]{0,11}$")]
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+Ticker = Annotated[str, BeforeValidator(_upper), Field(pattern=r"^[A-Z][A-Z0-9.\-]{0,11}$")]
 Day = Annotated[date, BeforeValidator(_day)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 _DAY = TypeAdapter[date](Day)
@@ -76,7 +80,10 @@ Label = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_\-]{0,31}$")]
 
 
 class Item(StrEnum):
-    """Statement items, in US dollars unless the name says otherwise; flows are one quarter's."""
+    """Statement items, in US dollars unless the name says otherwise; flows are one quarter's.
+
+    Equity is that of the company's own shareholders, without minority interests.
+    """
 
     REVENUE = "revenue"
     GROSS_PROFIT = "gross_profit"
@@ -242,6 +249,15 @@ class Dataset:
     def columns(self) -> tuple[str, ...]:
         """The columns that hold facts, in table order."""
         return tuple(self.row.model_fields)
+
+    @property
+    def accepted(self) -> frozenset[str]:
+        """Every name under which a file may give a column, with those of wide fundamentals."""
+        names = set(self.columns) | {"id"}
+        for info in self.row.model_fields.values():
+            if isinstance(info.validation_alias, AliasChoices):
+                names.update(str(choice) for choice in info.validation_alias.choices)
+        return frozenset(names | {str(item) for item in Item} if self.name == "fundamentals" else names)
 
     @property
     def public(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from openoutcry.core.clock import new_york_date
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
 from openoutcry.tools.arguments import Ticker
-from openoutcry.tools.closes import Prices
+from openoutcry.tools.closes import SPLIT_JUMP, Prices, jump
 from openoutcry.tools.figures import day, fraction, multiple, per_share, text, usd
 from openoutcry.tools.prices import stale
 from openoutcry.tools.rows import Item
@@ -20,7 +20,6 @@ from openoutcry.tools.view import View
 YEAR = (350, 380)
 QUARTER = (70, 125)
 ADJUSTMENT_DAYS = 366
-SPLIT_JUMP = 1.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +147,7 @@ def valuation(view: View, ticker: Ticker) -> Evidence:
     quarters, rows = _quarters(view, ticker)
     year = _last_four(ticker, quarters)
     prices = view.prices(ticker)
-    price, basis = _price(prices, year[0])
+    price, notes = _price(prices, year[0])
     earnings = sum(q.items[Item.EPS_DILUTED] for q in year)
     figures = _heading(ticker, year[0]) | {
         "close": per_share(price),
@@ -156,7 +155,7 @@ def valuation(view: View, ticker: Ticker) -> Evidence:
         "eps": per_share(earnings),
         "earnings_yield": fraction(earnings / price),
     }
-    missing = stale(view, prices)
+    missing = [*stale(view, prices), *notes]
     if earnings > 0:
         figures["pe"] = multiple(price / earnings)
     else:
@@ -174,35 +173,32 @@ def valuation(view: View, ticker: Ticker) -> Evidence:
         [rows, prices.rows],
         conventions={
             "earnings": "sum of four quarters' diluted EPS as filed",
-            "price": basis,
+            "price": "close as traded" if prices.traded is not None else prices.basis,
             "shares": "weighted average diluted shares of the latest quarter",
         },
         missing=missing,
     )
 
 
-def _price(prices: Prices, latest: Quarter) -> tuple[float, str]:
-    """The newest close on the share count of *latest*, and its basis. Raises NotComputed where in doubt."""
+def _price(prices: Prices, latest: Quarter) -> tuple[float, list[str]]:
+    """The newest close on the share count of *latest*, and what to know of it. Raises NotComputed where in doubt."""
     last, ticker = prices.last_date(), prices.ticker
     if prices.traded is not None:
-        since = prices.traded[prices.dates >= np.datetime64(latest.end)]
-        if _jumps(since.tolist()):
+        since = prices.dates >= np.datetime64(latest.end)
+        if day := jump(prices.traded[since], prices.dates[since]):
             raise NotComputed(
-                f"needs one share count; the close of {ticker} jumps within a session after {latest.end}, as in a "
-                "split, so EPS as filed do not fit the price until the next filing"
+                f"needs one share count; the close of {ticker} jumps on {day}, as in a split, so EPS as filed for "
+                f"{latest.period} do not fit the price until the next filing"
             )
-        return float(prices.traded[-1]), "close as traded"
+        return float(prices.traded[-1]), []
     through = prices.adjusted_through
     if through is None or (through - last).days > ADJUSTMENT_DAYS:
         raise NotComputed(
-            f"needs the close as traded; {ticker} has closes adjusted for what happened after {last}, "
-            f"up to {through or 'an unknown date'}: ingest a close column"
+            f"needs the close as traded; the closes of {ticker} are adjusted for what happened after {last}, up to "
+            f"{through or 'an unknown date'}: ingest prices with both close and adj_close into a new home"
         )
-    return float(prices.values[-1]), f"adj_close, adjusted for splits and dividends up to {through}"
-
-
-def _jumps(values: list[float]) -> bool:
-    return any(max(a, b) / min(a, b) > SPLIT_JUMP for a, b in pairwise(values))
+    note = f"{ticker} close as traded: taken from the close adjusted for dividends and splits up to {through}"
+    return float(prices.values[-1]), [note]
 
 
 def _shares(quarter: Quarter) -> float:
@@ -218,7 +214,8 @@ def _last_four(ticker: str, quarters: list[Quarter]) -> list[Quarter]:
     known = [q for q in year if Item.EPS_DILUTED in q.items]
     if len(known) < 4:
         raise NotComputed(f"needs diluted EPS of four consecutive quarters; {ticker} has {len(known)}")
-    if _jumps([s for s in map(_shares, year) if s]):
+    shares = [s for s in map(_shares, year) if s]
+    if any(max(a, b) / min(a, b) > SPLIT_JUMP for a, b in pairwise(shares)):
         raise NotComputed(
             f"needs four quarters on one share count; {ticker}'s jumps within {year[-1].period} to {year[0].period}, "
             "as in a split, so EPS as filed do not add up"

@@ -14,7 +14,7 @@ TOOLS = {
     Kind.COMPARE: ("growth", "margins", "valuation"),
 }
 SENTENCES = {
-    "price_summary": "{ticker} closed at {close} on {last_date}, {below_high} below its high of the past year.",
+    "price_summary": "The {basis} of {ticker} was {close} on {last_date}, {below_high} below its high of a year.",
     "growth": "Revenue of {ticker} in fiscal {period} was {revenue}, a change of {revenue_growth} from {year_ago}.",
     "margins": "{ticker} kept {net} of its revenue of fiscal {period} as net income.",
     "valuation": "{ticker} trades at {pe} the last year's earnings, an earnings yield of {earnings_yield}.",

@@ -21,7 +21,9 @@ DRAWDOWN = (
     "Within {window} {ticker} fell at worst by {max}, from {peak_date} to {trough_date}; "
     "now it is {now} below its peak."
 )
-POSITION = "The book holds {shares} shares of {ticker}, worth {value}, or {gross_share} of its gross value."
+POSITION = (
+    "The book holds {shares} shares of {ticker}, worth {value} at the {basis}, or {gross_share} of its gross value."
+)
 
 
 def rules(prompt: str, results: Sequence[Result]) -> list[Step] | Answer:

@@ -1,12 +1,15 @@
 """A run is a bundle: replayed after the data has moved on, compared, and trusted only when whole."""
 
+import asyncio
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pydantic_ai.models.function import FunctionModel
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from openoutcry.agents import bundle, risk
 from openoutcry.core.errors import BrokenRun, UsageError
@@ -54,6 +57,55 @@ async def test_replay_needs_no_model(make_desk: MakeDesk, speaker: Callable[...,
     report = await desk.ask(RISK, "2022-06-30")
     with Desk.open(home=desk.settings.home) as other:
         assert (await other.replay("last")).same_as(report)
+
+
+@pytest.mark.parametrize(
+    "question", ["Compare XOM and CVX", "Is XOM expensive?", "How is GE doing?", "News on PFE?", "How risky is KO?"]
+)
+async def test_every_kind_of_run_replays(desk: Desk, question: str) -> None:
+    for _ in range(3):
+        report = await desk.ask(question, "2022-06-30")
+        assert (await desk.replay(report.run)).same_as(report)
+
+
+def raises(*_: object) -> ModelResponse:
+    raise IndexError("list index out of range")
+
+
+async def hangs(*_: object) -> ModelResponse:
+    await asyncio.sleep(60)
+    raise AssertionError
+
+
+def says_nothing(*_: object) -> ModelResponse:
+    return ModelResponse([TextPart("")])
+
+
+@pytest.mark.parametrize("fault", [raises, hangs, says_nothing])
+@pytest.mark.parametrize("role", ["risk", "sentiment", "reader", "coordinator"])
+async def test_a_run_with_a_failed_model_replays(make_desk: MakeDesk, role: str, fault: Any) -> None:
+    desk = make_desk({role: FunctionModel(fault)})
+    desk.team._deadline = 0.4  # pyright: ignore[reportPrivateUsage]  # a short one, for this test alone
+    report = await desk.ask(RISK, "2022-06-30")
+    assert (await desk.replay(report.run)).same_as(report)
+    assert "IndexError" not in report.model_dump_json() or fault is raises
+
+
+async def test_a_run_with_a_mended_answer_replays(make_desk: MakeDesk) -> None:
+    left = ["not a tool call", "{E1.max}"]
+
+    def respond(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        if len(messages) == 1:
+            return ModelResponse([ToolCallPart("drawdown", {"ticker": "AAPL"})])
+        if len(left) > 1:
+            return ModelResponse([TextPart(left.pop(0))])
+        answer = {"claims": ["It fell {E1.max}."], "lean": "down"}
+        return ModelResponse([ToolCallPart(info.output_tools[0].name, answer)])
+
+    desk = make_desk({"risk": FunctionModel(respond)})
+    report = await desk.ask(RISK, "2022-06-30")
+    assert report.findings[0].status == "finding"
+    assert (await desk.replay(report.run)).same_as(report)
 
 
 async def test_a_changed_prompt_is_told_not_papered_over(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

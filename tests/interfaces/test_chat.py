@@ -63,6 +63,6 @@ def test_the_clock_moves_and_is_forgotten(talk: tuple[Chat, list[str]]) -> None:
     chat.turn("How risky is KO?")
     assert heard[-1].startswith("(as of 2021-03-01")
     chat.turn("/clear")
-    assert (chat.previous, chat.as_of) == (None, None)
+    assert (chat.previous, chat.as_of) == (None, "2021-03-01")
     assert chat.turn("")
     assert not chat.turn("/quit")

@@ -4,6 +4,7 @@ import csv
 import json
 import random
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -144,7 +145,7 @@ def test_rows_are_refused_one_by_one_with_line_and_reason(home: Path) -> None:
         "AAA,2020-01-02,5",
         "AAA,2020-01-03,nan",
         "AAA,2020-13-03,5",
-        "aaa,2020-01-03,5",
+        "a b,2020-01-03,5",
         "AAA,2020-01-03,",
         "AAA,2020-01-03,5,6",
         "AAA,2020-01-03,7",
@@ -156,7 +157,7 @@ def test_rows_are_refused_one_by_one_with_line_and_reason(home: Path) -> None:
         ("2", "expected 3 cells, found 2"),
         ("4", "close: should be a finite number, got 'nan'"),
         ("5", "date: expected a date in ISO form, as 2022-06-30, got '2020-13-03'"),
-        ("6", "ticker: String should match pattern '^[A-Z][A-Z0-9.\\-]{0,11}$', got 'aaa'"),
+        ("6", "ticker: String should match pattern '^[A-Z][A-Z0-9.\\-]{0,11}$', got 'A B'"),
         ("7", "expected close or adj_close, found neither"),
         ("8", "expected 3 cells, found 4"),
     ]
@@ -228,7 +229,7 @@ def test_a_row_that_contradicts_is_refused_and_a_restatement_is_taken(home: Path
 @pytest.mark.parametrize(
     ("bad", "told"),
     [
-        ({"bad.csv": b"ticker,date,close\nAAA,2020-01-02,5\n" * 3000 + b"\xff\xfe"}, "expected a readable csv file"),
+        ({"bad.csv": b"ticker,date,close\nAAA,2020-01-02,5\n" * 3000 + b"\xff\xfe"}, "expected text in UTF-8"),
         ({"bad.parquet": b"PAR1"}, "expected a readable parquet file"),
         ({"bad.csv": ""}, "expected rows, found none: check what wrote it"),
         ({"bad.csv": HEADER}, "expected rows, found none: check what wrote it"),
@@ -348,3 +349,34 @@ def test_progress_is_told(tmp_path: Path) -> None:
     said: list[str] = []
     ingest(tmp_path / "home", [path], progress=said.append)
     assert said == ["p.csv: 999 rows read", "p.csv: 1,999 rows read", "p.csv: 2,500 taken"]
+
+
+def test_a_row_of_the_future_is_refused_where_now_is_given(home: Path, tmp_path: Path) -> None:
+    """One mistyped year must not move the desk's clock."""
+    path = tmp_path / "typo.csv"
+    path.write_text(HEADER + "AAA,2020-01-02,5\nAAA,2202-01-03,6\n")
+    now = datetime(2020, 6, 1, tzinfo=UTC)
+    (intake,) = ingest(home, [path], progress=lambda _: None, now=now)
+    assert (intake.taken, len(intake.refused)) == (1, 1)
+    assert intake.refused[0].reason == "known only on 2202-01-03, which is still to come; check the date"
+
+
+def test_columns_are_found_by_the_names_that_providers_use(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "yahoo.csv"
+    path.write_text("Ticker;Date;Close;Adj Close;Mood\naapl;2020-01-02;400;98.5;calm\n")
+    (intake,) = ingest(home, [path], progress=lambda _: None)
+    assert (intake.taken, intake.unused) == (1, ("mood",))
+    warehouse = Warehouse.open(home)
+    prices = warehouse.view().prices("AAPL")
+    assert (prices.basis, prices.values.tolist()) == ("adj_close", [98.5])
+    warehouse.close()
+
+
+def test_rejects_of_an_earlier_try_are_taken_away(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(HEADER + "AAA,soon,5\nAAA,2020-01-02,5\n")
+    (first,) = ingest(home, [path], progress=lambda _: None)
+    assert first.rejects is not None
+    path.write_text(HEADER + "AAA,2020-01-03,5\nAAA,2020-01-02,5\n")
+    (second,) = ingest(home, [path], progress=lambda _: None)
+    assert (second.rejects, first.rejects.exists()) == (None, False)

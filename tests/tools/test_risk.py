@@ -255,4 +255,4 @@ def test_an_old_price_is_said_to_be_old(make_home: MakeHome, price_rows: Rows, v
     for ticker, missing in (("OLD", (f"OLD prices after {last}: none known by {view.as_of}",)), ("NEW", ())):
         assert volatility(view, ticker).missing == missing
         assert drawdown(view, ticker).missing == missing
-        assert value_at_risk(view, ticker, confidence=0.9).missing == missing
+        assert value_at_risk(view, ticker, horizon=1, confidence=0.9).missing == missing

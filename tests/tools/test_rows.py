@@ -169,7 +169,7 @@ def test_a_number_is_read_to_the_last_bit(value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "ticker", ["", "aapl", "A B", "A;DROP TABLE x", "AAA' OR '1'='1", "A" * 13, "1AB", "*", "ÄÖ", None, "A\x00"]
+    "ticker", ["", "A B", "A;DROP TABLE x", "AAA' OR '1'='1", "A" * 13, "1AB", "*", "ÄÖ", None, "A\x00"]
 )
 def test_a_ticker_is_a_ticker(ticker: str | None) -> None:
     for row, values in ((PriceRow, PRICE), (FundamentalRow, FILED), (PositionRow, HELD)):

@@ -173,7 +173,7 @@ def test_a_split_after_the_last_quarter_is_refused(
 ) -> None:
     days = [row["date"].isoformat() for row in price_rows("AAA", [1.0] * 129, start="2020-12-01")]
     closes = [20.0 if d < after else 20.0 / factor for d in days]
-    with pytest.raises(NotComputed, match=r"needs one share count; the close of AAA jumps within a session after 2021"):
+    with pytest.raises(NotComputed, match=r"needs one share count; the close of AAA jumps on 2021"):
         valuation(view(values=closes), "AAA")
 
 
@@ -195,10 +195,11 @@ def test_closes_adjusted_for_the_far_future_are_refused(view: Callable[..., View
     if fine:
         evidence = valuation(adjusted, "AAA")
         assert evidence.value("pe") == pytest.approx(10 / 0.54)
-        assert evidence.conventions["price"].endswith(f"adjusted for splits and dividends up to {through}")
+        note = f"AAA close as traded: taken from the close adjusted for dividends and splits up to {through}"
+        assert note in evidence.missing
     else:
-        told = f"up to {through or 'an unknown date'}: ingest a close column"
-        with pytest.raises(NotComputed, match=f"needs the close as traded; AAA .* 2021-05-28, {told}"):
+        told = f"up to {through or 'an unknown date'}: ingest prices with both"
+        with pytest.raises(NotComputed, match=f"needs the close as traded; the closes of AAA .* 2021-05-28, {told}"):
             valuation(adjusted, "AAA")
 
 

@@ -188,7 +188,7 @@ def test_a_close_is_known_at_four_in_new_york(make_home: MakeHome, price_rows: R
 def test_a_restated_price_counts_from_its_known_at(make_home: MakeHome, price_rows: Rows, view_of: ViewOf) -> None:
     rows = price_rows("AAA", [10.0] * 40)
     day = rows[5]["date"].isoformat()
-    home = make_home(prices=[*rows, rows[5] | {"close": 99.0, "known_at": "2020-02-03T10:00:00"}])
+    home = make_home(prices=[*rows, rows[5] | {"close": 99.0, "adj_close": 99.0, "known_at": "2020-02-03T10:00:00"}])
     for as_of, high in (("2020-02-03T09:59:59", 10.0), ("2020-02-03T10:00:00", 99.0)):
         prices = view_of(home, as_of).prices("AAA")
         assert prices.values.max() == high
