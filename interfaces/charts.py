@@ -235,8 +235,13 @@ def tones(evidence: Evidence) -> Picture | None:
         yaxis=_axis(**order, range=[-0.5, len(TONES) - 0.5], fixedrange=True),
     )
     eid = evidence.id
-    counts = f"{{{eid}.negative}} read negative, {{{eid}.neutral}} neutral and {{{eid}.positive}} positive"
-    caption = f"Each dot is a document, by the day it was published: {counts}."
+    told: list[str] = []
+    if "negative" in evidence.figures:
+        counts = f"{{{eid}.negative}} read negative, {{{eid}.neutral}} neutral and {{{eid}.positive}} positive"
+        told.append(f"of those on {{{eid}.ticker}}, {counts}")
+    if "market" in evidence.figures:
+        told.append(f"{{{eid}.market}} are on the market")
+    caption = f"Each dot is a document that was quoted, by the day it was published: {'; '.join(told)}."
     return Picture(f"{{{eid}.ticker}}: tone of the documents", caption, _figure([_documents(known)], layout))
 
 
