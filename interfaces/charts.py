@@ -1,8 +1,4 @@
-"""The pictures of a report: plotly figures from evidence, each with a caption that is itself a claim.
-
-Colours are mid-tones, blue against vermillion (after Okabe and Ito), that keep apart for colour-blind
-people and on light and dark paper. Text that came from data is escaped: plotly reads markup in labels.
-"""
+"""The pictures of a report: plotly figures from evidence, each with a caption that is itself a claim."""
 
 import math
 from collections import Counter
@@ -14,17 +10,14 @@ from typing import Any
 
 from openoutcry.core.evidence import Evidence, Quote, Series, show
 from openoutcry.core.report import Report
+from openoutcry.interfaces import plot
+from openoutcry.interfaces.plot import Spec
 
-BLUE, VERMILLION, GREY = "#3b86c4", "#d5611d", "#8a929b"
-SHADE, GRID, CLEAR = "rgba(213,97,29,0.18)", "rgba(128,136,144,0.22)", "rgba(0,0,0,0)"
-HUES = (VERMILLION, VERMILLION, GREY, BLUE, BLUE)
-FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
+HUES = (plot.VERMILLION, plot.VERMILLION, plot.GREY, plot.BLUE, plot.BLUE)
 TONES: dict[str, str] = dict(
     zip(("very_negative", "negative", "neutral", "positive", "very_positive"), HUES, strict=True)
 )
 BINS = 45
-
-Spec = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +62,26 @@ def price(evidence: Evidence) -> Picture | None:
     days = [d.isoformat() for d in series.dates]
     fall = [round(depth, 5) for depth in _falls(series.values)]
     traces = [
-        _line(days, series.values, BLUE, hovertemplate="%{y:$,.2f}<extra></extra>"),
-        _line(
-            days, fall, VERMILLION, yaxis="y2", fill="tozeroy", fillcolor=SHADE, hovertemplate="%{y:.1%}<extra></extra>"
+        plot.line(days, series.values, plot.BLUE, hovertemplate="%{y:$,.2f}<extra></extra>"),
+        plot.line(
+            days,
+            fall,
+            plot.VERMILLION,
+            yaxis="y2",
+            fill="tozeroy",
+            fillcolor=plot.SHADE,
+            hovertemplate="%{y:.1%}<extra></extra>",
         ),
     ]
-    layout = _layout(
+    layout = plot.layout(
         320,
         hovermode="x unified",
-        xaxis=_axis(type="date", anchor="y2", hoverformat="%d %b %Y", showgrid=False),
-        yaxis=_axis("USD per share", domain=[0.43, 1], tickprefix="$"),
-        yaxis2=_axis("Below peak", domain=[0, 0.32], tickformat=".0%", nticks=4, rangemode="tozero"),
+        xaxis=plot.axis(type="date", anchor="y2", hoverformat="%d %b %Y", showgrid=False),
+        yaxis=plot.axis("USD per share", domain=[0.43, 1], tickprefix="$"),
+        yaxis2=plot.axis("Below peak", domain=[0, 0.32], tickformat=".0%", nticks=4, rangemode="tozero"),
     )
     title = f"{{{evidence.id}.ticker}}: price and drawdown"
-    return Picture(title, _price_caption(evidence), _figure(traces, layout))
+    return Picture(title, _price_caption(evidence), plot.figure(traces, layout))
 
 
 def _falls(closes: Sequence[float]) -> Iterator[float]:
@@ -111,24 +110,24 @@ def distribution(evidence: Evidence, normal: Evidence | None) -> Picture | None:
     low, high = min(*values, -es) - size, max(values) + size
     room = 0.12 * (high - low)
     traces = [
-        _bars([v for v in values if v > -var], len(values), size, BLUE),
-        _bars([v for v in values if v <= -var], len(values), size, VERMILLION),
+        _bars([v for v in values if v > -var], len(values), size, plot.BLUE),
+        _bars([v for v in values if v <= -var], len(values), size, plot.VERMILLION),
         *([_curve(values, size, low, high)] if normal else []),
     ]
     over = f"Return over {escape(show(evidence.figures['horizon']))}"
-    layout = _layout(
+    layout = plot.layout(
         320,
         barmode="stack",
-        xaxis=_axis(over, range=[low - room, high], tickformat=".0%", showgrid=False, fixedrange=True),
-        yaxis=_axis("Share of past spans", tickformat=".0%", fixedrange=True, rangemode="tozero"),
-        shapes=[_upright(-var, 0.97, "solid", VERMILLION), _upright(-es, 0.83, "dot", VERMILLION)],
+        xaxis=plot.axis(over, range=[low - room, high], tickformat=".0%", showgrid=False, fixedrange=True),
+        yaxis=plot.axis("Share of past spans", tickformat=".0%", fixedrange=True, rangemode="tozero"),
+        shapes=[plot.upright(-var, 0.97, "solid", plot.VERMILLION), plot.upright(-es, 0.83, "dot", plot.VERMILLION)],
         annotations=[
-            _label(-var, 0.97, f"VaR {show(evidence.figures['var'])}", "left"),
-            _label(-es, 0.83, f"ES {show(evidence.figures['es'])}", "right"),
+            plot.label(-var, 0.97, f"VaR {show(evidence.figures['var'])}", "left"),
+            plot.label(-es, 0.83, f"ES {show(evidence.figures['es'])}", "right"),
         ],
     )
     title = f"{{{evidence.id}.ticker}}: past returns over {{{evidence.id}.horizon}}"
-    return Picture(title, _distribution_caption(evidence.id, normal), _figure(traces, layout))
+    return Picture(title, _distribution_caption(evidence.id, normal), plot.figure(traces, layout))
 
 
 def bin_width(spread: float) -> float:
@@ -155,7 +154,7 @@ def _curve(values: Sequence[float], size: float, low: float, high: float) -> Spe
     bell = NormalDist(fmean(values), stdev(values))
     grid = [low + (high - low) * i / 120 for i in range(121)]
     shares = [round(bell.pdf(x) * size, 6) for x in grid]
-    return _line([round(x, 5) for x in grid], shares, GREY, hoverinfo="skip", width=2.0)
+    return plot.line([round(x, 5) for x in grid], shares, plot.GREY, hoverinfo="skip", width=2.0)
 
 
 def _distribution_caption(eid: str, normal: Evidence | None) -> str:
@@ -179,20 +178,20 @@ def views(report: Report) -> Picture | None:
     shown = [*(show(seen.figures[name]) for name in roles), f"<b>{show(seen.figures['p_up'])}</b>"]
     over = f"Chance over {escape(show(seen.figures['horizon']))}"
     traces = [_stems(rows, base, chances), _dots(rows, base, chances, shown)]
-    layout = _layout(
+    layout = plot.layout(
         92 + 44 * len(rows),
         margin={"l": 8, "r": 56, "t": 28, "b": 28},
-        xaxis=_axis(over, **_scale(chances), tickformat=".0%", fixedrange=True),
-        yaxis=_axis(type="category", range=[len(rows) - 0.4, -0.6], showgrid=False, fixedrange=True),
-        shapes=[_upright(base, 1, "dash", GREY)],
-        annotations=[_label(base, 1, f"base rate {show(seen.figures['base_rate'])}", "center", yanchor="bottom")],
+        xaxis=plot.axis(over, **_scale(chances), tickformat=".0%", fixedrange=True),
+        yaxis=plot.axis(type="category", range=[len(rows) - 0.4, -0.6], showgrid=False, fixedrange=True),
+        shapes=[plot.upright(base, 1, "dash", plot.GREY)],
+        annotations=[plot.label(base, 1, f"base rate {show(seen.figures['base_rate'])}", "center", yanchor="bottom")],
     )
     eid = seen.id
     caption = (
         f"Each role's chance, starting from the base rate of {{{eid}.base_rate}} (dashed: how often it"
         f" happened before); the diamond is the desk, at {{{eid}.p_up}}."
     )
-    return Picture("Where the roles stand", caption, _figure(traces, layout))
+    return Picture("Where the roles stand", caption, plot.figure(traces, layout))
 
 
 def _scale(chances: Sequence[float]) -> Spec:
@@ -204,11 +203,14 @@ def _scale(chances: Sequence[float]) -> Spec:
 
 def _stems(rows: Sequence[str], base: float, chances: Sequence[float]) -> Spec:
     ends = [x for chance in chances for x in (base, chance, None)]
-    return _line(ends, [y for row in rows for y in (row, row, None)], GREY, hoverinfo="skip", width=2.0)
+    return plot.line(ends, [y for row in rows for y in (row, row, None)], plot.GREY, hoverinfo="skip", width=2.0)
 
 
 def _dots(rows: Sequence[str], base: float, chances: Sequence[float], shown: Sequence[str]) -> Spec:
-    hues = [GREY if math.isclose(chance, base) else BLUE if chance > base else VERMILLION for chance in chances]
+    hues = [
+        plot.GREY if math.isclose(chance, base) else plot.BLUE if chance > base else plot.VERMILLION
+        for chance in chances
+    ]
     symbols = [*["circle"] * (len(rows) - 1), "diamond"]
     return {
         "type": "scatter",
@@ -216,7 +218,7 @@ def _dots(rows: Sequence[str], base: float, chances: Sequence[float], shown: Seq
         "x": chances,
         "y": rows,
         "text": shown,
-        "textposition": ["middle left" if hue == VERMILLION else "middle right" for hue in hues],
+        "textposition": ["middle left" if hue == plot.VERMILLION else "middle right" for hue in hues],
         "cliponaxis": False,
         "hoverinfo": "skip",
         "marker": {"color": hues, "symbol": symbols, "size": 14, "opacity": 1, "line": {"width": 0}},
@@ -229,10 +231,10 @@ def tones(evidence: Evidence) -> Picture | None:
     if len(known) < 2:
         return None
     order: Spec = {"type": "category", "categoryorder": "array", "categoryarray": [_plain(tone) for tone in TONES]}
-    layout = _layout(
+    layout = plot.layout(
         280,
-        xaxis=_axis(type="date", showgrid=False, fixedrange=True),
-        yaxis=_axis(**order, range=[-0.5, len(TONES) - 0.5], fixedrange=True),
+        xaxis=plot.axis(type="date", showgrid=False, fixedrange=True),
+        yaxis=plot.axis(**order, range=[-0.5, len(TONES) - 0.5], fixedrange=True),
     )
     eid = evidence.id
     told: list[str] = []
@@ -242,7 +244,7 @@ def tones(evidence: Evidence) -> Picture | None:
     if "market" in evidence.figures:
         told.append(f"{{{eid}.market}} are on the market")
     caption = f"Each dot is a document that was quoted, by the day it was published: {'; '.join(told)}."
-    return Picture(f"{{{eid}.ticker}}: tone of the documents", caption, _figure([_documents(known)], layout))
+    return Picture(f"{{{eid}.ticker}}: tone of the documents", caption, plot.figure([_documents(known)], layout))
 
 
 def _documents(quotes: Sequence[Quote]) -> Spec:
@@ -259,45 +261,3 @@ def _documents(quotes: Sequence[Quote]) -> Spec:
 
 def _plain(tone: str) -> str:
     return tone.replace("_", " ")
-
-
-def _line(x: Sequence[Any], y: Sequence[Any], colour: str, width: float = 1.5, **more: Any) -> Spec:
-    return {"type": "scatter", "mode": "lines", "x": x, "y": y, "line": {"color": colour, "width": width}, **more}
-
-
-def _upright(x: float, top: float, dash: str, colour: str) -> Spec:
-    line = {"color": colour, "width": 1.5, "dash": dash}
-    return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": top, "yref": "paper", "line": line, "layer": "above"}
-
-
-def _label(x: float, y: float, text: str, anchor: str, yanchor: str = "top") -> Spec:
-    """Words beside an upright line; *anchor* is the side of the words that touches it."""
-    shift = {"left": 6, "right": -6}.get(anchor, 0)
-    place = {"x": x, "y": y, "yref": "paper", "xanchor": anchor, "yanchor": yanchor, "xshift": shift}
-    return {**place, "text": escape(text), "showarrow": False}
-
-
-def _axis(title: str = "", **more: Any) -> Spec:
-    named = {"title": {"text": title, "standoff": 10}} if title else {}
-    return {**named, "gridcolor": GRID, "zeroline": False, "automargin": True, **more}
-
-
-def _layout(height: int, **more: Any) -> Spec:
-    return {
-        "template": {},
-        "height": height,
-        "margin": {"l": 8, "r": 16, "t": 12, "b": 28},
-        "paper_bgcolor": CLEAR,
-        "plot_bgcolor": CLEAR,
-        "showlegend": False,
-        "font": {"family": FONT, "size": 12, "color": GREY},
-        "hoverlabel": {"bgcolor": "#23282f", "bordercolor": "#23282f", "font": {"color": "#ffffff"}},
-        **more,
-    }
-
-
-def _figure(traces: Sequence[Spec], layout: Spec) -> Any:
-    """The one place that touches plotly, whose types are not declared; it checks names and values."""
-    from plotly.graph_objects import Figure  # pyright: ignore[reportMissingTypeStubs] plotly ships no types
-
-    return Figure(data=list(traces), layout=layout)
