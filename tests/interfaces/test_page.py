@@ -22,7 +22,7 @@ from plotly.offline import get_plotlyjs  # pyright: ignore[reportMissingTypeStub
 from openoutcry.core.claims import faults, references
 from openoutcry.core.evidence import Evidence, Figure, Query, Quote, Series, Unit, show
 from openoutcry.core.report import Dropped, Finding, Kind, Lean, NoFinding, NotDone, Question, Report
-from openoutcry.interfaces import charts
+from openoutcry.interfaces import charts, plot
 from openoutcry.interfaces.page import Shown, fragment, page, policy
 
 Draw = Callable[[Report], str]
@@ -350,7 +350,7 @@ def test_roles_stand_on_their_side_of_the_base_rate() -> None:
     assert drawn is not None
     dots = drawn.figure.data[1]
     assert list(dots.x) == [0.53, 0.65, 0.6]
-    assert list(dots.marker.color) == [charts.VERMILLION, charts.BLUE, charts.BLUE]
+    assert list(dots.marker.color) == [plot.VERMILLION, plot.BLUE, plot.BLUE]
     assert list(dots.text) == ["53 %", "65 %", "<b>60 %</b>"]
 
 
