@@ -19,8 +19,7 @@ from pydantic_ai import Agent, RunContext, Tool, UsageLimits
 
 from openoutcry import Desk
 from openoutcry.agents.bundle import Bundle, Kept
-from openoutcry.agents.calls import Call
-from openoutcry.agents.flow import answer
+from openoutcry.agents.flow import Floor, answer
 from openoutcry.agents.questions import ROLES as SEATS
 from openoutcry.agents.reader import Reading
 from openoutcry.agents.sentiment import read_documents
@@ -133,11 +132,8 @@ def framework(desk: Desk) -> None:
     loop = bare(stored, documents)
 
     async def ours() -> Report:
-        calls: list[Call] = []
-        source = Instant(stored, documents)
-        return await answer(
-            stored.report.question, detached, team, source, run="bench", calls=calls, watch=lambda _: None
-        )
+        floor = Floor("bench", detached, team, Instant(stored, documents))
+        return await answer(stored.report.question, floor)
 
     async def turn_about() -> tuple[list[float], list[float]]:
         mine: list[float] = []

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from openoutcry.agents.flow import Step, Watch
+from openoutcry.agents.flow import Step
 from openoutcry.core.errors import OutcryError
 from openoutcry.core.report import Finding, Question, Report
 from openoutcry.interfaces import text
@@ -20,7 +20,7 @@ class Asks(Protocol):
     """What the chat needs of a desk."""
 
     async def ask(
-        self, text: str, as_of: str | None = None, *, previous: Question | None = None, watch: Watch
+        self, text: str, as_of: str | None = None, *, previous: Question | None = None, watch: Callable[[Step], None]
     ) -> Report:
         """Answer a question."""
         ...

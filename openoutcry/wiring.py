@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,8 +15,7 @@ from pydantic_ai.models import Model
 
 import openoutcry
 from openoutcry.agents import amounts, bundle, questions
-from openoutcry.agents.calls import Call
-from openoutcry.agents.flow import Step, Watch, answer
+from openoutcry.agents.flow import Floor, Step, answer, quiet
 from openoutcry.agents.house.model import HouseModel
 from openoutcry.agents.team import ROLES, Team
 from openoutcry.agents.workbench import Live, Source
@@ -39,10 +38,6 @@ log = structlog.get_logger()
 def house_models() -> dict[str, Model]:
     """The embedded default in every seat."""
     return {name: HouseModel(import_module(f"openoutcry.agents.house.{name}").rules) for name in ROLES}
-
-
-def _quiet(_: Step) -> None:
-    """Watch nothing."""
 
 
 def _silent(_: str) -> None:
@@ -99,7 +94,7 @@ class Desk:
         tickers: str | Sequence[str] = (),
         horizon: int | None = None,
         previous: Question | None = None,
-        watch: Watch = _quiet,
+        watch: Callable[[Step], None] = quiet,
     ) -> Shown:
         """Answer a question as known at *as_of* (default: named in the words, else the newest data).
 
@@ -109,13 +104,13 @@ class Desk:
         tickers = (tickers,) if isinstance(tickers, str) else tickers
         view, question = await asyncio.to_thread(self._read, text, as_of, tickers, horizon, previous)
         run, started = bundle.new_run()
-        calls: list[Call] = []
+        floor = Floor(run, view, self.team, Live(), watch)
         with structlog.contextvars.bound_contextvars(run=run):
             log.info("run began", kind=question.kind, tickers=question.tickers, as_of=str(view.as_of))
-            report = await answer(question, view, self.team, Live(), run=run, calls=calls, watch=watch)
+            report = await answer(question, floor)
             manifest = self._manifest(run, started, report)
             results = [*report.evidence, *report.not_computed]
-            await asyncio.to_thread(bundle.write, self.settings.home, manifest, report, results, calls)
+            await asyncio.to_thread(bundle.write, self.settings.home, manifest, report, results, floor.calls)
             log.info("run ended", evidence=len(report.evidence), dropped=len(report.dropped), **report.timings)
         return Shown.of(report)
 
@@ -182,7 +177,7 @@ class Desk:
         view = View.detached(AsOf.parse(report.as_of), manifest.snapshot)
         team = Team(bundle.models(stored), self.settings.deadline)
         source: Source = bundle.Kept(stored)
-        return Shown.of(await answer(report.question, view, team, source, run=report.run, calls=[], watch=_quiet))
+        return Shown.of(await answer(report.question, Floor(report.run, view, team, source)))
 
     def again(self, stored: bundle.Bundle, query: Query) -> str:
         """Run a statement of a stored run once more on its snapshot and say whether the rows are the same."""
