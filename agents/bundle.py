@@ -13,17 +13,14 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_ai.models import Model
 
-from openoutcry.agents.calls import Call, Replayed
-from openoutcry.agents.workbench import CUT_SHORT, Workbench, asked
+from openoutcry.agents.calls import Call
 from openoutcry.core.errors import BrokenRun, UsageError
 from openoutcry.core.evidence import Evidence, Frozen
 from openoutcry.core.report import NotDone, Report
@@ -133,33 +130,6 @@ def read(home: Path, name: str) -> Bundle:
     except ValidationError as error:
         first = error.errors()[0]
         raise BrokenRun(f"run {folder.name}: not a run of this version: {first['loc']} {first['msg']}") from None
-
-
-class Kept:
-    """A source of tool answers: those of a stored run, by evidence id."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-
-    async def call(
-        self, eid: str, bench: Workbench, function: Callable[..., Any], arguments: Mapping[str, Any]
-    ) -> Evidence | NotDone:
-        """The stored answer. Raises BrokenRun where the run made another call under that id, TimeoutError where
-        the call was cut short."""
-        kept = self._bundle.results.get(eid)
-        if kept is None or kept.tool != function.__name__ or kept.asked not in ("", asked(arguments)):
-            was = "no call" if kept is None else f"{kept.tool}({kept.asked})"
-            raise BrokenRun(
-                f"replay: {bench.role} now calls {function.__name__}({asked(arguments)}) as {eid}, the run made {was}"
-            )
-        if isinstance(kept, NotDone) and kept.reason == CUT_SHORT:
-            raise TimeoutError
-        return kept
-
-
-def models(bundle: Bundle) -> dict[str, Model]:
-    """A model a role that answers as it did in the stored run."""
-    return {role: Replayed(role, name, bundle.calls) for role, name in bundle.manifest.models.items()}
 
 
 def code_digest(package: Path) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pydantic import TypeAdapter
-from pydantic_ai.exceptions import AgentRunError
+from pydantic_ai.exceptions import ModelHTTPError, UnexpectedModelBehavior, UsageLimitExceeded
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.wrapper import WrapperModel
@@ -41,14 +41,21 @@ class Failed(Exception):
     """A model gave no answer, as it did when the run was made; holds the reason then given."""
 
 
+DEADLINE = "its deadline passed"
+
+
 def why(error: BaseException) -> str:
     """A failure in the words of a report; never the text of a fault of ours, which could hold data."""
     if isinstance(error, Failed):
         return str(error)
     if isinstance(error, TimeoutError | asyncio.CancelledError):
-        return "its deadline passed"
-    if isinstance(error, AgentRunError):
-        return f"its model failed: {str(error).splitlines()[0][:200]}"
+        return DEADLINE
+    if isinstance(error, UnexpectedModelBehavior):
+        return "its model gave no valid answer"
+    if isinstance(error, UsageLimitExceeded):
+        return "its model made more calls than a role may"
+    if isinstance(error, ModelHTTPError):
+        return f"its model's server answered {error.status_code}"
     return f"it failed ({type(error).__name__}); see the log"
 
 

@@ -13,7 +13,6 @@ from openoutcry.agents.house.model import NAME as HOUSE
 from openoutcry.agents.questions import ANSWERS, ROLES
 from openoutcry.agents.team import Team
 from openoutcry.agents.workbench import BLOCK, Source, Workbench, summary
-from openoutcry.core.errors import ModelError
 from openoutcry.core.evidence import Evidence
 from openoutcry.core.report import Finding, Kind, Lean, NoFinding, Question, Report, RoleResult
 from openoutcry.tools.lean import combine_views
@@ -50,15 +49,17 @@ class Floor:
 
 
 async def answer(question: Question, floor: Floor) -> Report:
-    """Answer *question*. Raises ModelError where no role found anything and nothing was measured."""
+    """Answer *question*; a report where no role said anything and no tool was tried is `silent`."""
     if question.kind is Kind.UNKNOWN:
         return _declined(question, floor)
     with _timed(floor, "total"):
         *benches, chair = _seated(question, floor)
         findings = await _findings(question, benches, floor)
-        _hand_over(benches, chair, findings)
-        view = await _combined(question, findings, chair)
-        said = await _synthesis(question, findings, view, chair, floor)
+        _hand_over(benches, chair)
+        view, said = "", Synthesis(headline="", claims=[])
+        if any(bench.evidence or bench.not_done for bench in benches):
+            view = await _combined(question, findings, chair)
+            said = await _synthesis(question, findings, view, chair, floor)
     return _report(question, [*benches, chair], findings, view, said, floor)
 
 
@@ -106,11 +107,8 @@ async def _find(question: Question, bench: Workbench, floor: Floor) -> RoleResul
     return result
 
 
-def _hand_over(benches: Sequence[Workbench], chair: Workbench, findings: Sequence[RoleResult]) -> None:
-    """Give the coordinator all evidence, in the order of its ids. Raises ModelError where there is nothing."""
-    if not any(bench.evidence or bench.not_done for bench in benches):
-        reasons = [f"{f.role}: {f.reason}" for f in findings if isinstance(f, NoFinding)]
-        raise ModelError("no role could answer; " + "; ".join(reasons))
+def _hand_over(benches: Sequence[Workbench], chair: Workbench) -> None:
+    """Give the coordinator all evidence, in the order of its ids."""
     for bench in benches:
         chair.evidence.update(sorted(bench.evidence.items(), key=lambda item: int(item[0][1:])))
 

@@ -110,7 +110,7 @@ def _agent(role: Role) -> Agent[Workbench, Any]:
         instructions=role.instructions,
         deps_type=Workbench,
         tools=[as_tool(f) for f in role.tools],
-        retries=2,
+        retries=1,
         name=role.name,
     )
     agent.output_validator(_grounded)
@@ -123,7 +123,7 @@ def _grounded(ctx: RunContext[Workbench], answer: Answer | Synthesis) -> Answer 
     headline = answer.headline if isinstance(answer, Synthesis) else ""
     said = [*([headline] if headline else []), *answer.claims]
     wrong = {text: why for text in said if (why := _faults(text, bench))}
-    if wrong and not bench.retried:
+    if wrong and not bench.retried and not ctx.last_attempt:
         bench.retried = True
         raise ModelRetry(
             "these sentences are not grounded: " + " | ".join(f"{t!r}: {'; '.join(w)}" for t, w in wrong.items())

@@ -80,12 +80,15 @@ class Workbench:
             cut = NotDone(id=eid, role=self.role, tool=function.__name__, asked=asked(arguments), reason=CUT_SHORT)
             self.not_done.append(cut)
             raise
-        result = result.model_copy(update={"id": eid, "asked": asked(arguments)})
+        return self.keep(result.model_copy(update={"id": eid, "asked": asked(arguments)}))
+
+    def keep(self, result: Evidence | NotDone) -> dict[str, Any]:
+        """Keep what a call gave, and return what the model may see of it."""
         if isinstance(result, NotDone):
             self.not_done.append(result)
-            return {"id": eid, "not_computed": result.reason}
-        self.evidence[eid] = result
-        return summary(self.evidence[eid])
+            return {"id": result.id, "not_computed": result.reason}
+        self.evidence[result.id] = result
+        return summary(result)
 
 
 def summary(evidence: Evidence) -> dict[str, Any]:

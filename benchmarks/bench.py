@@ -18,10 +18,11 @@ from typing import Any
 from pydantic_ai import Agent, RunContext, Tool, UsageLimits
 
 from openoutcry import Desk
-from openoutcry.agents.bundle import Bundle, Kept
+from openoutcry.agents.bundle import Bundle
 from openoutcry.agents.flow import Floor, answer
 from openoutcry.agents.questions import ROLES as SEATS
 from openoutcry.agents.reader import Reading
+from openoutcry.agents.replay import Kept
 from openoutcry.agents.sentiment import read_documents
 from openoutcry.agents.team import ROLES, Team
 from openoutcry.agents.workbench import Workbench, summary

@@ -110,6 +110,11 @@ class Report(Frozen):
         return mine == theirs
 
     @property
+    def silent(self) -> bool:
+        """Whether no role said anything and no tool was even tried."""
+        return not (self.declined or self.evidence or self.not_computed)
+
+    @property
     def by_id(self) -> dict[str, Evidence]:
         """The evidence of the run by its id."""
         return {e.id: e for e in self.evidence}

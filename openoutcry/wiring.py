@@ -17,12 +17,13 @@ import openoutcry
 from openoutcry.agents import amounts, bundle, questions
 from openoutcry.agents.flow import Floor, Step, answer, quiet
 from openoutcry.agents.house.model import HouseModel
+from openoutcry.agents.replay import Kept, Rerun
 from openoutcry.agents.team import ROLES, Team
-from openoutcry.agents.workbench import Live, Source
+from openoutcry.agents.workbench import Live
 from openoutcry.core.clock import AsOf
-from openoutcry.core.errors import OutcryError, UsageError
+from openoutcry.core.errors import ModelError, OutcryError, UsageError
 from openoutcry.core.evidence import Query
-from openoutcry.core.report import Question, Report
+from openoutcry.core.report import NoFinding, Question, Report
 from openoutcry.core.settings import Settings, load
 from openoutcry.interfaces.logs import configure
 from openoutcry.interfaces.page import Shown
@@ -112,6 +113,9 @@ class Desk:
             results = [*report.evidence, *report.not_computed]
             await asyncio.to_thread(bundle.write, self.settings.home, manifest, report, results, floor.calls)
             log.info("run ended", evidence=len(report.evidence), dropped=len(report.dropped), **report.timings)
+        if report.silent:
+            reasons = "; ".join(f"{f.role}: {f.reason}" for f in report.findings if isinstance(f, NoFinding))
+            raise ModelError(f"no role could answer; {reasons}; the requests are kept in run {run}")
         return Shown.of(report)
 
     def _read(
@@ -173,11 +177,9 @@ class Desk:
         Raises BrokenRun where the code now asks for something that the run did not record.
         """
         stored = self.load(run)
-        report, manifest = stored.report, stored.manifest
-        view = View.detached(AsOf.parse(report.as_of), manifest.snapshot)
-        team = Team(bundle.models(stored), self.settings.deadline)
-        source: Source = bundle.Kept(stored)
-        return Shown.of(await answer(report.question, Floor(report.run, view, team, source)))
+        report = stored.report
+        view = View.detached(AsOf.parse(report.as_of), stored.manifest.snapshot)
+        return Shown.of(await answer(report.question, Floor(report.run, view, Rerun(stored), Kept(stored))))
 
     def again(self, stored: bundle.Bundle, query: Query) -> str:
         """Run a statement of a stored run once more on its snapshot and say whether the rows are the same."""
