@@ -19,17 +19,27 @@ _UNIT = rf"({'|'.join(SESSIONS)})s?\b"
 _HORIZON = re.compile(rf"(?<![\w.,/\-])(\d+|{'|'.join(WORDS)})[\s-]+(?:trading[\s-]+|business[\s-]+)?{_UNIT}", re.I)
 _UNSURE = re.compile(
     rf"\b(?:\d+\s*(?:to|or|-|–)\s*\d+|half|[\d.,]*[.,]\d+|couple|few|several|-\s*\d+)(?:\s+(?:of|an?))*[\s-]+{_UNIT}"
-    rf"|-\s*\d+[\s-]+{_UNIT}|\bcalendar[\s-]+days?\b",
+    rf"|-\s*\d+[\s-]+{_UNIT}|\bcalendar[\s-]+days?\b"
+    rf"|\b(?:{'|'.join(WORDS)})\s+(?:to|or)\s+\w+[\s-]+{_UNIT}"
+    r"|\b(?:tomorrow|tonight|overnight|decades?|year[\s-]+end|(?:this|current)\s+(?:week|month|quarter|year))\b",
     re.I,
 )
-_BACK = re.compile(rf"\b(?:past|last|previous|trailing|recent)\s+(?:\w+\s+){{0,2}}{_UNIT}", re.I)
+_BACK = re.compile(rf"\b(?:past|last|previous|trailing|recent)\s+(?:\w+\s+){{0,2}}{_UNIT}|\b{_UNIT}\s+ago\b", re.I)
+_SPOKEN = re.compile(
+    r"\b(three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|sixty|seventy|eighty"
+    r"|ninety|hundred|thousand|million|billion|dozen|half)\b",
+    re.I,
+)
 _LEVEL = r"(\d{1,3}(?:\.\d+)?)"
+_PERCENT = r"\s*(?:%|percent\b|per cent\b)"
 _CONFIDENCE = re.compile(
-    rf"{_LEVEL}\s*(?:%|percent\b|per cent\b|(?:th|st|nd|rd)\s+percentile\b)|\b(?:var|es|cvar)\s*\(\s*{_LEVEL}\s*\)"
+    rf"(?:\bat|\bwith|\bvar|\bes|\bcvar|\bshortfall)\s+(?:the\s+)?{_LEVEL}{_PERCENT}"
+    rf"|{_LEVEL}{_PERCENT}\s+(?:confidence|level|var\b|es\b|cvar\b|value.at.risk|expected)"
+    rf"|{_LEVEL}(?:th|st|nd|rd)\s+percentile\b|\b(?:var|es|cvar)\s*\(\s*{_LEVEL}\s*\)"
     r"|\b(0?\.\d+)\s+(?:confidence|level|quantile)\b",
     re.I,
 )
-_AS_OF = re.compile(r"\b(?:as[\s-]of|on|at|by)\s+(\d{4}-\d{2}-\d{2}(?:T[\d:]+)?)", re.I)
+_AS_OF = re.compile(r"\bas[\s-]of\s+(\d{4}-\d{2}-\d{2}(?:T[\d:]+)?)", re.I)
 _NAMES = re.compile(r"\b(10-[KQ]|8-K|S&P\s?500|52[\s-]week|Q[1-4])\b", re.I)
 _MONTH = r"jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _WHEN = re.compile(rf"\b(?:(?:{_MONTH})[a-z]*\.?\s+(?:\d{{1,2}},?\s+)?)?(?:19|20)\d\d\b(?:-\d\d(?:-\d\d)?)?", re.I)
@@ -67,13 +77,13 @@ def read(text: str, names: Iterable[str]) -> tuple[int | None, float | None]:
             f"expected a horizon ahead such as '10 days', found {found[0]!r}; spans that look back are fixed"
         )
     if found := _WHEN.search(text):
-        raise UsageError(f"expected a day as in 'as of 2022-06-30', found {found[0]!r}; say which day")
+        raise UsageError(f"expected a day as in 'as of 2022-06-30', found {found[0]!r}; say as of which day")
     if found := _UNSURE.search(text):
         raise UsageError(f"expected a horizon such as '10 days', '2 weeks' or 'a month', found {found[0]!r}")
     horizons = {(m[1], m[2]) for m in _HORIZON.finditer(text)}
     levels = {next(filter(None, m.groups())) for m in _CONFIDENCE.finditer(text)}
     rest = _CONFIDENCE.sub(" ", _HORIZON.sub(" ", text))
-    if left := re.search(r"[\d.,]*\d[\d.,]*", rest):
+    if left := re.search(r"[\d.,]*\d[\d.,]*", rest) or _SPOKEN.search(rest):
         raise UsageError(
             f"expected numbers only as a horizon ('10 days'), a confidence ('95 %') or a day, found {left[0]!r}"
         )

@@ -38,21 +38,24 @@ _KINDS: tuple[tuple[Kind, str], ...] = (
     ),
     (
         Kind.NEWS,
-        r"news|sentiment|headlines?|tone|mood|written|happen\w*|events?|press|said|saying|filings?",
+        r"news|going on|sentiment|headlines?|tone|mood|written|happen\w*|events?|press|said|saying|filings?",
     ),
     (
         Kind.OVERVIEW,
         r"overview|outlook|views?|how (?:is|are|does|do|has)|doing|think|should (?:i|we)|buy|sell|hold|tell me about"
-        r"|summar\w+|brief\w*|analy[sz]e|analysis|look\w*|opinion|up or down|direction|compare\w*|versus|vs\.?|better",
+        r"|summar\w+|brief\w*|analy[sz]e|analysis|look\w*|opinion|up or down|direction|likely|chances?"
+        r"|odds|probab\w*|go up|compare\w*|versus|vs\.?|better",
     ),
 )
+_WORDS = frozenset("ALL CAR CASH COST EAT FAST FUN GOOD LIFE LOVE OPEN PLAY REAL RUN TEAM TRUE WELL".split())
 _WITH_LAST = re.compile(r"\b(compare\w*|versus|vs\.?|against|relative to|than)\b", re.IGNORECASE)
 _SYMBOL = re.compile(r"(?<![\w.&])\$?([A-Z][A-Z0-9]{0,5}(?:[.\-][A-Z]{1,2})?)(?![\w&])")
 _NOT_TICKERS = frozenset(
-    """A I AI AND ANY ARE AS ASAP AT BE BEAT BIG BUY BY CAGR CAN CEO CFO CPI CVAR DCF DO EBIT EBITDA ECB EPS ES ESG
-    ETF EU EUR FED FOMC FOR FX FY GAAP GBP GDP GO HAS HE HOLD HOW IF IN IPO IRS IS IT ITS KEY LBO LOW M&A ME MY NEW
-    NEWS NO NOT NOW NYSE OF OK ON ONE OR OTC OUT P PE PEG PLEASE PM Q QE R&D RISK RISKY ROA ROE ROI ROIC S&P SEC SEE
-    SELL SHOULD SO THAN THE THEM THIS TO TTM TWO UK UP US USA USD VAR VIX VS WE WHAT WHY WITH YES YOU YOY YTD""".split()
+    """A I AI AND ANY ARE AS ASAP AT BE BEAT BIG BUY BY CAGR CAN CEO CFO CPI CVAR DCF DO EBIT EBITDA ECB EPS ES
+    ESG ETF EU EUR FDA FED FOMC COVID DOJ DJIA EPA FTC IRA NASDAQ OPEC WHO WSB WTI FOR FX FY GAAP GBP
+    GDP GO HAS HE HOLD HOW IF IN IPO IRS IS IT ITS KEY LBO LOW M&A ME MY NEW NEWS NO NOT NOW NYSE OF OK
+    ON ONE OR OTC OUT P PE PEG PLEASE PM Q QE R&D RISK RISKY ROA ROE ROI ROIC S&P SEC SEE SELL SHOULD SO
+    THAN THE THEM THIS TO TTM TWO UK UP US USA USD VAR VIX VS WE WHAT WHY WITH YES YOU YOY YTD""".split()
 )
 
 
@@ -83,7 +86,10 @@ def read(
     if kind is Kind.UNKNOWN:
         return Question(text=text, kind=kind, tickers=chosen[:2])
     if not chosen:
-        raise UsageError(f"expected a ticker in the question, found none; the data has {listing(known)}")
+        raise UsageError(
+            "expected a ticker in the question, found none (write $ALL for one that is also a word); "
+            f"the data has {listing(known)}"
+        )
     if len(chosen) > 2:
         raise UsageError(f"expected one ticker, or two to compare, found {', '.join(chosen)}; ask about two at a time")
     base = previous or Question(text=text, kind=kind)
@@ -100,8 +106,11 @@ def read(
 def _kind(text: str, chosen: tuple[str, ...], previous: Question | None) -> tuple[Kind, tuple[str, ...]]:
     """The kind of question and its tickers, completed from the question before."""
     found = next((k for k, words in _KINDS if re.search(rf"\b({words})\b", text, re.IGNORECASE)), Kind.UNKNOWN)
-    goes_on = bool(re.match(r"(?i)(and|what about|how about|same|again)\b", text))
-    if found is Kind.UNKNOWN and (_bare(text, chosen) or (goes_on and (chosen or amounts.any_in(text)))):
+    short = previous and len(text.split()) <= 4 and amounts.any_in(text)
+    goes_on = bool(short or re.match(r"(?i)\s*(and|what about|how about|same|again)\b", text))
+    if found is Kind.UNKNOWN and (
+        _bare(text, chosen) or (goes_on and (chosen or amounts.any_in(text) or not re.search(r"\w{4}", text)))
+    ):
         found = previous.kind if previous and goes_on else Kind.OVERVIEW
     beside = _WITH_LAST.search(text) or (goes_on and previous and previous.kind is Kind.COMPARE)
     if previous and beside and len(chosen) == 1 and chosen != previous.tickers[:1]:
@@ -110,6 +119,8 @@ def _kind(text: str, chosen: tuple[str, ...], previous: Question | None) -> tupl
         chosen = previous.tickers
     if len(chosen) > 1:
         return Kind.COMPARE, chosen
+    if len(chosen) == 1 and _WITH_LAST.search(text):
+        raise UsageError(f"expected two tickers to compare, found only {chosen[0]}; name both by their tickers")
     return (Kind.OVERVIEW if found is Kind.COMPARE else found), chosen
 
 
@@ -124,15 +135,15 @@ def _tickers(text: str, known: Sequence[str], names: Mapping[str, str]) -> tuple
     found: dict[str, int] = {}
     for match in _SYMBOL.finditer(text):
         symbol = match[1]
-        if symbol in known or "$" in match[0] or _looks_like_one(symbol, text):
+        if (symbol in known and symbol not in _NOT_TICKERS) or "$" in match[0] or _looks_like_one(symbol, text):
             found.setdefault(symbol, match.start())
     for ticker, name in names.items():
         match = _named(name).search(text.replace("-", " "))
-        if match and ticker in known:
+        if match and ticker in known and (match[0][0].isupper() or not any(c.isupper() for c in text[1:])):
             found.setdefault(ticker, match.start())
     if not found:
         for match in re.finditer(r"\b[a-z]{2,5}\b", text):
-            if match[0].upper() in known and match[0].upper() not in _NOT_TICKERS:
+            if match[0].upper() in known and match[0].upper() not in _NOT_TICKERS | _WORDS:
                 found.setdefault(match[0].upper(), match.start())
     return tuple(sorted(found, key=found.__getitem__))
 
@@ -143,7 +154,9 @@ def _named(name: str) -> re.Pattern[str]:
     ways = [re.escape(" ".join(words))]
     if len(words[0]) >= 5 and words[0] not in ("General", "Range"):
         ways.append(re.escape(words[0]))
-        ways.append(re.escape(words[0][:5]) if words[0].endswith("Co") else re.escape(words[0]))
+        ways += [re.escape(words[0][:5])] if words[0].endswith("Co") else []
+    if len(words) == 2 and len(words[0]) <= 3:
+        ways.append(re.escape(words[1]))
     if "&" in words:
         ways.append("&".join(w[0] for w in words if w != "&"))
     return re.compile(rf"(?<![\w&])({'|'.join(ways)})(?![\w&])", re.IGNORECASE)

@@ -13,8 +13,10 @@ REFERENCE = re.compile(r"\{(E\d+)\.([a-z][a-z0-9_]*)\}")
 _NUMBER_WORDS = re.compile(
     r"\b(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen"
     r"|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundreds?|thousands?|millions?|billions?|trillions?|dozens?"
-    r"|percent(?:age)?|per\s+cent|twice|doubled?|tripled?|quadrupled?|half|halves|halved|thirds|zero"
-    r"|(?:a|one)[\s-]+(?:third|quarter|fifth|tenth))\b",
+    r"|percent(?:age)?|per\s+cent|twice|thrice|\w+fold|half|halv\w+|doubl\w+|tripl\w+|trebl\w+|quadrupl\w+"
+    r"|quintupl\w+|thirds|zero"
+    r"|(?:an?|one)[\s-]+(?:third|quarter|fifth|sixth|seventh|eighth|ninth|tenth|\w+ieth|hundredth)"
+    r"(?![\s-]+(?:quarter|year)))\b",
     re.IGNORECASE,
 )
 

@@ -71,7 +71,7 @@ class Chat:
             as_of = as_of_in(line) or self.as_of
             answer = asyncio.run(self._desk.ask(line, as_of, previous=self.previous, watch=self._watch))
         except OutcryError as error:
-            self._say(str(error))
+            self._say(text.wrap(str(error)))
             return
         if answer.declined:
             self._say(text.wrap(answer.declined))

@@ -88,7 +88,7 @@ def view(answer: Report) -> Iterator[str]:
     seen = answer.by_id[answer.view]
     event = seen.conventions["event"]
     shown = {name: show(figure) for name, figure in seen.figures.items()}
-    yield wrap(f"View over {shown['horizon']} [{answer.view}]: {shown['p_up']} for {event}, {shown['p_down']} against")
+    yield wrap(f"View over {shown['horizon']} [{answer.view}]: {shown['p_up']} for {event}, {shown['p_down']} against.")
     roles = [f"{n.removesuffix('_p_up')} {v}" for n, v in shown.items() if n.endswith("_p_up")]
     apart = f"; disagreement {shown['disagreement']}" if len(roles) > 1 else ""
     yield wrap(f"base rate {shown['base_rate']}; {', '.join(roles) or 'no role takes a side'}{apart}", "  ")

@@ -57,8 +57,9 @@ def _unreadable(path: Path, error: Exception) -> BadFile:
 
 
 def _column(name: str) -> str:
-    """A column's name as ours are written: "Adj Close" is adj_close."""
-    return name.strip().lower().replace(" ", "_")
+    """A column's name as ours are written: "Adj Close" is adj_close, and symbol is ticker."""
+    written = name.strip().lower().replace(" ", "_")
+    return "ticker" if written == "symbol" else written
 
 
 def _csv(path: Path) -> Iterator[RawRow]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Series
 from openoutcry.tools.arguments import Confidence, Horizon, Method, Ticker, Window
-from openoutcry.tools.figures import day, fraction, multiple, probability, sessions, text
+from openoutcry.tools.figures import count, day, fraction, multiple, probability, sessions, text
 from openoutcry.tools.prices import RETURNS, alike, points, stale
 from openoutcry.tools.view import View
 
@@ -121,13 +121,13 @@ def value_at_risk(
             "confidence": probability(confidence),
             "method": text(method),
             "observations": sessions(len(spans)),
+            "independent": count(len(spans) // horizon),
             "last_date": day(prices.last_date()),
         },
         [prices.rows],
         conventions={
             "sign": "positive is a loss, as a fraction of value",
             "horizon": f"overlapping {horizon}-session simple returns, no scaling by time",
-            "independent observations": f"about {len(spans) // horizon}",
             "quantile": "linear interpolation (type 7)" if method == "historical" else "normal quantile",
             "ddof": "1" if method == "gaussian" else "not used",
             "price": prices.basis,

@@ -12,7 +12,8 @@ from openoutcry.core.report import Kind
 
 RISKY = re.compile(r"\b(risk\w*|var|volatil\w*|los[es]\w*|drawdowns?|downside|safe\w*)\b", re.IGNORECASE)
 PRICED = re.compile(r"\b(cheap\w*|expensive|valu\w*|p/?e|multiples?)\b", re.IGNORECASE)
-HEADLINES = {
+FEW = 30
+HEADLINES: dict[Kind, tuple[str, ...]] = {
     Kind.RISK: (
         "value_at_risk",
         "At {confidence} confidence {ticker} loses no more than {var} of its value over {horizon}; when it does lose "
@@ -25,6 +26,7 @@ HEADLINES = {
     Kind.NEWS: (
         "read_documents",
         "What is written on {ticker} reads {tone} on a scale from minus to plus one, over {relevant} documents.",
+        "Nothing that was read is on {ticker} itself; {market} documents on the market read {market_tone}.",
     ),
 }
 VIEW = "The desk puts the chance that {ticker} ends {horizon} higher at {p_up}, against a base rate of {base_rate}."
@@ -44,10 +46,16 @@ def rules(prompt: str, results: Sequence[Result]) -> Synthesis:
     chance = fill(RELATIVE if "other" in view else VIEW, view) if view else ""
     claims = [chance] if headline and chance else []
     if view and sum(name.endswith("_p_up") for name in view.figures) > 1:
-        claims.append(fill(SPLIT if view.value("disagreement") > 0.1 else UNITED, view))
+        claims += _apart(view)
     said = [c for f in asked["findings"] for c in f["claims"]]
     first = headline or chance or (said[0] if said else "")
     return Synthesis(headline=first, claims=[c for c in claims if c and c != first][:5])
+
+
+def _apart(view: Result) -> list[str]:
+    """How far the roles' chances lie apart, where any of them takes a side."""
+    apart = view.value("disagreement")
+    return [fill(SPLIT if apart > 0.1 else UNITED, view)] if apart > 0 else []
 
 
 def _headline(asked: dict[str, Any], evidence: list[Result]) -> str:
@@ -55,8 +63,18 @@ def _headline(asked: dict[str, Any], evidence: list[Result]) -> str:
     kind, tickers = Kind(asked["kind"]), asked["tickers"]
     if kind is Kind.COMPARE:
         return _compared(asked["question"], tickers, evidence)
-    tool, sentence = HEADLINES.get(kind, ("", ""))
-    return next((c for r in _about(tickers[0], tool, evidence) if (c := fill(sentence, r))), "")
+    tool, *sentences = HEADLINES.get(kind, ("",))
+    told = [(r, c) for r in _about(tickers[0], tool, evidence) for s in sentences if (c := fill(s, r))]
+    if not told:
+        return ""
+    result, headline = told[0]
+    return headline.removesuffix(".") + _rough(result)
+
+
+def _rough(result: Result) -> str:
+    """The end of a sentence: a caution where few separate spans stand behind a tail."""
+    few = "independent" in result and result.value("independent") < FEW
+    return f"; only {result.ref('independent')} separate spans stand behind this, so it is rough." if few else "."
 
 
 def _about(ticker: str, tool: str, evidence: list[Result]) -> list[Result]:
@@ -77,4 +95,5 @@ def _compared(question: str, tickers: list[str], evidence: list[Result]) -> str:
         return ""
     more, less = sorted((s for s in sides if s), key=lambda s: -s.value(name))
     span = fill(words, more) if "{" in words else words
-    return f"{more.ref('ticker')} {verdict} {less.ref('ticker')} {span}: {more.ref(name)} against {less.ref(name)}."
+    verdict = f"{more.ref('ticker')} {verdict} {less.ref('ticker')} {span}"
+    return f"{verdict}: {more.ref(name)} against {less.ref(name)}" + _rough(more)

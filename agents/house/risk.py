@@ -8,6 +8,7 @@ from openoutcry.agents.role import Answer
 from openoutcry.core.report import Kind, Lean, Question
 
 RISING, FALLING = 1.15, 0.87
+LONG = 25  # beyond it a thousand sessions hold too few separate spans
 VAR = (
     "By its own history {ticker} loses more than {var} over {horizon} only beyond {confidence} confidence, "
     "and then {es} on average."
@@ -38,6 +39,8 @@ def rules(prompt: str, results: Sequence[Result]) -> list[Step] | Answer:
 
 def _steps(question: Question, ticker: str) -> list[Step]:
     at = {"ticker": ticker, "horizon": question.horizon, "confidence": question.confidence}
+    if question.horizon > LONG:
+        at["window"] = min(10_000, 40 * question.horizon)
     steps = [
         Step("drawdown", {"ticker": ticker}),
         Step("volatility", {"ticker": ticker}),

@@ -11,7 +11,7 @@ TONE = (
     "Of {relevant} documents on {ticker}, {positive} read positive, {negative} negative and {neutral} neutral; "
     "the median tone is {tone}, {word}."
 )
-MARKET = "Another {market} on the market as a whole read {market_tone} in the median."
+MARKET = "Of documents on the market as a whole, {market} read {market_tone} in the median."
 SEARCH = "The newest of the {chosen} documents read for {ticker} and its market is dated {newest}."
 
 
@@ -47,4 +47,6 @@ def _lean(tones: Sequence[Result]) -> Lean:
             return Lean.NONE
         tone -= tones[1].value("tone")
     steps = ((0.75, Lean.STRONG_UP), (0.25, Lean.UP), (-0.249, Lean.NEUTRAL), (-0.749, Lean.DOWN))
-    return next((lean for bound, lean in steps if tone >= bound), Lean.STRONG_DOWN)
+    lean = next((lean for bound, lean in steps if tone >= bound), Lean.STRONG_DOWN)
+    few = any(t.value("relevant") < 3 for t in tones if "relevant" in t)
+    return {Lean.STRONG_UP: Lean.UP, Lean.STRONG_DOWN: Lean.DOWN}.get(lean, lean) if few else lean

@@ -12,10 +12,15 @@ from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCall
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from openoutcry.agents import bundle, risk
-from openoutcry.core.errors import BrokenRun, UsageError
+from openoutcry.agents.replay import Kept, Rerun
+from openoutcry.agents.workbench import Workbench
+from openoutcry.core.clock import AsOf
+from openoutcry.core.errors import BrokenRun, ModelError, UsageError
 from openoutcry.core.evidence import Query
 from openoutcry.interfaces.explain import diff, explain
 from openoutcry.tools.ingest import ingest
+from openoutcry.tools.risk import drawdown, volatility
+from openoutcry.tools.view import View
 from openoutcry.wiring import Desk
 
 MakeDesk = Callable[..., Desk]
@@ -91,6 +96,27 @@ async def test_a_run_with_a_failed_model_replays(make_desk: MakeDesk, role: str,
     assert "IndexError" not in report.model_dump_json() or fault is raises
 
 
+@pytest.mark.parametrize("deadline", [0.01, 0.03, 0.06, 0.1])
+async def test_a_run_cut_short_anywhere_replays(make_desk: MakeDesk, deadline: float) -> None:
+    desk = make_desk()
+    desk.team._deadline = deadline  # pyright: ignore[reportPrivateUsage]  # a short one, for this test alone
+    for _ in range(4):
+        try:
+            run = (await desk.ask(RISK, "2022-06-30")).run
+        except ModelError:
+            run = desk.runs()[-1]
+        assert (await desk.replay(run)).same_as(desk.load(run).report)
+
+
+async def test_a_silent_run_is_kept(make_desk: MakeDesk) -> None:
+    desk = make_desk(dict.fromkeys(("risk", "analyst", "sentiment"), FunctionModel(raises)))
+    with pytest.raises(ModelError, match=r"risk: it failed \(IndexError\)"):
+        await desk.ask(RISK, "2022-06-30")
+    stored = desk.load("last")
+    assert {c.role for c in stored.calls} == {"risk", "analyst", "sentiment"}
+    assert (await desk.replay("last")).same_as(stored.report)
+
+
 async def test_a_run_with_a_mended_answer_replays(make_desk: MakeDesk) -> None:
     left = ["not a tool call", "{E1.max}"]
 
@@ -126,6 +152,22 @@ def replace_instructions(text: str) -> object:
     from dataclasses import replace
 
     return replace(risk.ROLE, instructions=text)
+
+
+async def test_another_call_under_an_id_is_a_divergence(desk: Desk) -> None:
+    stored = desk.load((await desk.ask(RISK, "2022-06-30")).run)
+    view = View.detached(AsOf.parse("2022-06-30"), stored.manifest.snapshot)
+    kept = Kept(stored)
+    bench = Workbench("risk", view, 1, kept, Rerun(stored).read)  # type: ignore[arg-type]  # never called
+    same = await kept.call("E1", bench, drawdown, {"ticker": "AAPL", "window": 1260})
+    assert same == stored.results["E1"]
+    for eid, function, arguments in (
+        ("E1", drawdown, {"ticker": "AAPL", "window": 99}),
+        ("E1", volatility, {"ticker": "AAPL", "window": 1260}),
+        ("E19", drawdown, {"ticker": "AAPL", "window": 1260}),
+    ):
+        with pytest.raises(BrokenRun, match=f"as {eid}, the run made"):
+            await kept.call(eid, bench, function, arguments)
 
 
 async def test_diff_names_the_cause(moved: Path, tmp_path: Path, babbler: FunctionModel) -> None:

@@ -32,7 +32,9 @@ NAMES = {"AAPL": "Apple", "MSFT": "Microsoft", "JNJ": "Johnson & Johnson", "BAC"
         ("How risky is J&J?", Kind.RISK, ("JNJ",), 10),
         ("is coca cola risky over fifteen days", Kind.RISK, ("KO",), 15),
         ("How exposed is my book to AAPL?", Kind.RISK, ("AAPL",), 10),
-        ("How risky was KO on 2020-03-16?", Kind.RISK, ("KO",), 10),
+        ("How likely is AAPL to go up in 10 days?", Kind.OVERVIEW, ("AAPL",), 10),
+        ("Is KO the best buy?", Kind.OVERVIEW, ("KO",), 10),
+        ("How risky was KO as of 2020-03-16?", Kind.RISK, ("KO",), 10),
         ("How risky are AAPL and MSFT?", Kind.COMPARE, ("AAPL", "MSFT"), 10),
         ("Which is riskier, MSFT or GE?", Kind.COMPARE, ("MSFT", "GE"), 10),
         ("What did the 10-K of AAPL say about revenue growth?", Kind.VALUATION, ("AAPL",), 10),
@@ -55,7 +57,8 @@ def test_confidence_and_as_of_are_read_from_the_words() -> None:
     assert read("VaR(95) of KO", KNOWN, NAMES).confidence == 0.95
     assert read("VaR of KO at 0.975 confidence", KNOWN, NAMES).confidence == 0.975
     assert read("VaR of KO at the 95th percentile", KNOWN, NAMES).confidence == 0.95
-    assert as_of_in("How risky is KO as of 2022-06-30?") == as_of_in("risk of KO on 2022-06-30") == "2022-06-30"
+    assert as_of_in("How risky is KO as of 2022-06-30?") == "2022-06-30"
+    assert as_of_in("How much can I lose by 2022-07-29?") is None
 
 
 def test_follow_ups_keep_what_they_leave_open() -> None:
@@ -86,8 +89,8 @@ def test_follow_ups_keep_what_they_leave_open() -> None:
         ("How risky is PG&E?", UsageError, "expected a ticker"),
         ("TSLA?", UnknownTicker, "no price of TSLA"),
         ("compare AAPL, MSFT and KO", UsageError, "two at a time"),
-        ("How risky was AAPL in March 2020?", UsageError, "say which day"),
-        ("What was the revenue of AAPL in 2021?", UsageError, "say which day"),
+        ("How risky was AAPL in March 2020?", UsageError, "say as of which day"),
+        ("What was the revenue of AAPL in 2021?", UsageError, "say as of which day"),
         ("How risky is KO over 1.5 months?", UsageError, "expected a horizon such as"),
         ("How risky is KO over half a year?", UsageError, "expected a horizon such as"),
         ("How risky is KO over 2 to 3 weeks?", UsageError, "expected a horizon such as"),
@@ -95,6 +98,16 @@ def test_follow_ups_keep_what_they_leave_open() -> None:
         ("How risky is KO over 30 calendar days?", UsageError, "expected a horizon such as"),
         ("How has KO done over the past 5 years?", UsageError, "spans that look back are fixed"),
         ("How risky are 300 shares of KO?", UsageError, "found '300'"),
+        ("How risky was KO on 2020-03-16?", UsageError, "say as of which day"),
+        ("Could I lose 60% on KO in a month?", UsageError, "found '60'"),
+        ("Risk that KO drops 75 percent over a year?", UsageError, "found '75'"),
+        ("How risky is KO over a hundred days?", UsageError, "found 'hundred'"),
+        ("How risky is KO over twenty-five days?", UsageError, "found 'twenty'"),
+        ("How risky is KO over two or three weeks?", UsageError, "expected a horizon such as"),
+        ("How risky is KO over a year and a half?", UsageError, "found 'half'"),
+        ("How risky is KO tomorrow?", UsageError, "expected a horizon such as"),
+        ("KO margins a year ago", UsageError, "look back"),
+        ("Is KO better than Nvidia?", UsageError, "expected two tickers to compare, found only KO"),
         ("VaR of KO at 100 %", UsageError, "expected a confidence"),
         ("VaR of KO at 5 %", UsageError, "expected a confidence"),
         ("VaR of KO over 5 days and 10 days", UsageError, "ask one at a time"),

@@ -52,6 +52,8 @@ def test_a_claim_without_faults_has_no_loose_digit(text: str) -> None:
         "Sales doubled, see {E3.var}.",
         "It falls by a third, see {E3.var}.",
         "It halves, see {E3.var}.",
+        "It grew tenfold, see {E3.var}.",
+        "It lost an eighth, see {E3.var}.",
         "There is zero risk, see {E3.var}.",
         "It lost one-quarter of its value, see {E3.var}.",
         "It loses {E3.var.x}.",
