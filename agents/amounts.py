@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 
 from openoutcry.core.errors import UsageError
+from openoutcry.tools.arguments import MAX_HORIZON
 
-MAX_HORIZON = 252
 SESSIONS = {"day": 1, "session": 1, "week": 5, "month": 21, "quarter": 63, "year": 252}
 WORDS = {
     word: n

@@ -25,7 +25,7 @@ from openoutcry.core.errors import BrokenRun, UsageError
 from openoutcry.core.evidence import Evidence, Frozen
 from openoutcry.core.report import NotDone, Report
 
-_NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+_NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
 FILES = ("report.json", "evidence.jsonl", "calls.jsonl")
 _RESULT: TypeAdapter[Evidence | NotDone] = TypeAdapter(Evidence | NotDone)
 
@@ -56,9 +56,10 @@ class Bundle:
 
 
 def new_run() -> tuple[str, str]:
-    """A fresh run id that sorts by time, and the time it was made."""
+    """A fresh run id that sorts by time to the microsecond, and the time it was made."""
     now = datetime.now(UTC)
-    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}", now.isoformat(timespec="seconds")
+    name = f"{now:%Y%m%d-%H%M%S}-{now.microsecond:05x}{secrets.token_hex(2)[:3]}"
+    return name, now.isoformat(timespec="seconds")
 
 
 def write(home: Path, manifest: Manifest, report: Report, results: list[Evidence | NotDone], calls: list[Call]) -> Path:

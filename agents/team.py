@@ -76,7 +76,7 @@ class Team:
             "company": ticker,
             "filed_under": document.ticker,
             "kind": document.kind,
-            "text": document.words[:20_000],
+            "text": document.excerpt,
         }
         model = Recording(self.models["reader"], "reader", calls)
         try:

@@ -115,7 +115,7 @@ def left_out(answer: Report) -> Iterator[str]:
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
-    folded = [wrap(line, "  - ", "    ") for line in lines]
+    folded = [wrap(line, "  - ", "    ") for line in dict.fromkeys(lines)]
     if folded:
         yield ""
         yield title

@@ -13,7 +13,7 @@ from openoutcry.core.settings import Settings
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 SAID = re.compile(r"```console\n\$ (outcry [^\n]*)\n(.*?)```", re.DOTALL)
-PASSING = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}|[\d.]+ s$", re.MULTILINE)
+PASSING = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}|[\d.]+ s$", re.MULTILINE)
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+MAX_HORIZON = 252
 Ticker = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9.\-]{0,11}$", description="ticker symbol, e.g. AAPL")]
-Horizon = Annotated[int, Field(ge=1, le=252, description="horizon in trading days")]
+Horizon = Annotated[int, Field(ge=1, le=MAX_HORIZON, description="horizon in trading days")]
 Confidence = Annotated[float, Field(gt=0.5, lt=1, description="confidence level, e.g. 0.99")]
 Window = Annotated[int, Field(ge=20, le=10_000, description="how many of the latest trading days to use")]
 Method = Literal["historical", "gaussian"]

@@ -1,6 +1,6 @@
 """One ticker's closes as numpy arrays, and the returns made from them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Self
 
@@ -39,6 +39,11 @@ class Prices:
         basis = "close" if adjusted is None else "adj_close"
         last = None if through is None else date.fromisoformat(str(through)[:10])
         return cls(ticker, rows.columns["date"], values, basis, traded, last, rows)
+
+    def at(self, places: NDArray[np.intp]) -> "Prices":
+        """The same prices on some of their sessions alone, such as those that another ticker has too."""
+        traded = None if self.traded is None else self.traded[places]
+        return replace(self, dates=self.dates[places], values=self.values[places], traded=traded)
 
     @property
     def price_name(self) -> str:

@@ -21,6 +21,9 @@ Days = Annotated[int, Field(ge=1, le=3650, description="how many days back from 
 Limit = Annotated[int, Field(ge=1, le=50, description="at most this many documents")]
 
 
+READ_AT_MOST = 20_000
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One text with what is known of it. Everything but `id`, `kind` and `known_at` is untrusted."""
@@ -42,6 +45,11 @@ class Document:
     def words(self) -> str:
         """Title and body, as the reader gets them."""
         return f"{self.title}\n{self.body}".strip()
+
+    @property
+    def excerpt(self) -> str:
+        """As much of the words as a reader gets in one call."""
+        return self.words[:READ_AT_MOST]
 
     @property
     def source_key(self) -> str:

@@ -4,9 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence
 from openoutcry.core.report import Lean
 from openoutcry.tools.figures import day, fraction, probability, sessions, text
@@ -14,6 +12,7 @@ from openoutcry.tools.view import View
 
 SHIFT = {Lean.STRONG_DOWN: -0.5, Lean.DOWN: -0.25, Lean.NEUTRAL: 0.0, Lean.UP: 0.25, Lean.STRONG_UP: 0.5}
 WINDOW = 2520
+FEWEST = 60
 
 
 def combine_views(view: View, tickers: Sequence[str], horizon: int, leans: Mapping[str, Lean]) -> Evidence:
@@ -24,17 +23,14 @@ def combine_views(view: View, tickers: Sequence[str], horizon: int, leans: Mappi
     by a fixed step; the desk's view is the mean of those log-odds, so each role weighs the same. A role
     without a lean is left out. Raises UnknownTicker, or NotComputed with fewer than 60 windows.
     """
-    first = view.prices(tickers[0])
-    rows, dates, spans = [first.rows], first.dates, _spans(first.values, horizon)
+    first, rows = view.prices(tickers[0]), [view.prices(t).rows for t in tickers[:2]]
     if len(tickers) > 1:
         other = view.prices(tickers[1])
-        dates, left, right = np.intersect1d(first.dates, other.dates, return_indices=True)
-        spans = _spans(first.values[left], horizon) - _spans(other.values[right], horizon)
-        rows.append(other.rows)
-    for ticker in tickers[:2]:
-        view.prices(ticker).returns(WINDOW)
-    if len(spans) < 60:
-        raise NotComputed(f"needs 60 windows of {horizon} sessions for a base rate, there are {len(spans)}")
+        _, left, right = np.intersect1d(first.dates, other.dates, return_indices=True)
+        first, other = first.at(left), other.at(right)
+        spans = first.horizon_returns(WINDOW, horizon, FEWEST) - other.horizon_returns(WINDOW, horizon, FEWEST)
+    else:
+        spans = first.horizon_returns(WINDOW, horizon, FEWEST)
     share = min(max(float((spans > 0).mean()), 0.01), 0.99)
     base = math.log(share / (1 - share))
     odds = {role: base + SHIFT[lean] for role, lean in leans.items() if lean in SHIFT}
@@ -54,7 +50,7 @@ def combine_views(view: View, tickers: Sequence[str], horizon: int, leans: Mappi
             "windows": sessions(len(spans)),
             **{f"{role}_p_up": probability(p) for role, p in chances.items()},
             "disagreement": fraction(disagreement),
-            "last_date": day(dates[-1].astype("datetime64[D]").item()),
+            "last_date": day(first.last_date()),
         },
         rows,
         conventions={
@@ -67,11 +63,6 @@ def combine_views(view: View, tickers: Sequence[str], horizon: int, leans: Mappi
             "disagreement": "highest less lowest role probability",
         },
     )
-
-
-def _spans(values: NDArray[np.float64], horizon: int) -> NDArray[np.float64]:
-    recent = values[-(WINDOW + 1) :]
-    return recent[horizon:] / recent[:-horizon] - 1
 
 
 def _chance(log_odds: float) -> float:

@@ -110,12 +110,11 @@ def relative_return(view: View, ticker: Ticker, other: Ticker, window: Window = 
     """
     a, b = view.prices(ticker), view.prices(other)
     dates, left, right = np.intersect1d(a.dates, b.dates, return_indices=True)
-    x, y = a.values[left][-(window + 1) :], b.values[right][-(window + 1) :]
-    if len(x) < 61:
-        raise NotComputed(f"needs 60 common daily returns; {ticker} and {other} share {max(len(x) - 1, 0)}")
-    for side in (a, b):
-        side.returns(window)
-    dx, dy = x[1:] / x[:-1] - 1, y[1:] / y[:-1] - 1
+    if len(dates) < 61:
+        raise NotComputed(f"needs 60 common daily returns; {ticker} and {other} share {max(len(dates) - 1, 0)}")
+    ours, theirs = a.at(left), b.at(right)
+    dx, dy = ours.returns(window), theirs.returns(window)
+    x, y = ours.values[-(window + 1) :], theirs.values[-(window + 1) :]
     if alike(dx) or alike(dy):
         raise NotComputed(f"needs returns that differ; those of {ticker if alike(dx) else other} are all alike")
     return view.evidence(

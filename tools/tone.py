@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
-from openoutcry.tools.documents import Document
+from openoutcry.tools.documents import READ_AT_MOST, Document
 from openoutcry.tools.figures import count, day, score, text
 from openoutcry.tools.table import Rows
 from openoutcry.tools.view import View
@@ -77,6 +77,8 @@ def document_tone(
     if not own and not market:
         raise NotComputed(f"needs a document about {ticker} or its market; of {asked} read, none was judged relevant")
     missing = [f"{unread} of {distinct} documents: the reader gave no valid reading"] if unread else []
+    if cut := sum(len(r.document.words) > READ_AT_MOST for r in reads):
+        missing.append(f"{cut} of {distinct} documents: read only in their first {READ_AT_MOST:,} characters")
     if not own:
         missing.append(f"{ticker} tone: none of the documents read is about the company itself")
     return view.evidence(

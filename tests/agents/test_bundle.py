@@ -238,6 +238,20 @@ async def test_a_broken_run_is_one_line_and_harms_no_other(desk: Desk, name: str
     assert desk.load(whole).report.run == whole
 
 
+def test_run_ids_sort_as_they_were_made() -> None:
+    made = [bundle.new_run()[0] for _ in range(2000)]
+    moments = [name[:-3] for name in made]
+    assert moments == sorted(moments)
+    assert len(set(moments)) > 1000
+    assert len(set(made)) == len(made)
+
+
+async def test_last_is_the_newest_of_runs_made_in_one_second(desk: Desk) -> None:
+    made = [(await desk.ask(f"How risky is {t}?", "2022-06-30")).run for t in ("KO", "PEP", "PG", "KO")]
+    assert desk.runs() == made
+    assert desk.load("last").report.run == made[-1]
+
+
 async def test_runs_are_found_by_part_of_their_name(desk: Desk) -> None:
     with pytest.raises(UsageError, match="expected a stored run"):
         desk.load("last")

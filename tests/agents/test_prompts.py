@@ -136,3 +136,11 @@ def test_each_reader_call_holds_one_document(dated: Path) -> None:
     assert len(reads) >= 5
     for call in reads:
         assert json.dumps(call.prompt).count("canary") == 1
+
+
+@pytest.mark.parametrize(("length", "told"), [(19_000, False), (30_000, True)])
+def test_a_document_that_is_read_in_part_is_told(tmp_path: Path, length: int, told: bool) -> None:
+    home = build(tmp_path, lambda i: f"Story {i} of growth. " + f"word{i} " * (length // 9))
+    with Desk.open(home=home) as desk:
+        report = desk.ask_sync("What is the news on AAA?", "2020-03-15")
+    assert any("read only in their first 20,000 characters" in m for m in report.missing) is told

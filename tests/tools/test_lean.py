@@ -130,10 +130,10 @@ def test_too_few_windows_are_no_base_rate(view: View) -> None:
     assert combine_views(view, ("FEW",), 4, {}).value("windows") == 60
     for horizon, count in ((5, 59), (64, 0), (252, 0)):
         with pytest.raises(
-            NotComputed, match=f"needs 60 windows of {horizon} sessions for a base rate, there are {count}"
+            NotComputed, match=f"needs at least 60 overlapping {horizon}-session returns; FEW has {count} in"
         ):
             combine_views(view, ("FEW",), horizon, {})
-    with pytest.raises(NotComputed, match="there are 59"):
+    with pytest.raises(NotComputed, match="needs at least 60 overlapping 5-session returns; UP has 59 in"):
         combine_views(view, ("UP", "FEW"), 5, {})
     with pytest.raises(UnknownTicker):
         combine_views(view, ("UP", "NONE"), 5, {})
