@@ -70,8 +70,13 @@ class Workbench:
     retried: bool = False
     _given: int = 0
 
-    async def use(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Run a tool, keep its evidence, and return what the model may see of it."""
+    async def use(
+        self, function: Callable[..., Any], arguments: Mapping[str, Any], sources: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Run a tool, keep its evidence, and return what the model may see of it.
+
+        *sources* names, by argument, the earlier figures that were put in.
+        """
         eid = f"E{self.first + self._given}"
         self._given += 1
         try:
@@ -80,7 +85,10 @@ class Workbench:
             cut = NotDone(id=eid, role=self.role, tool=function.__name__, asked=asked(arguments), reason=CUT_SHORT)
             self.not_done.append(cut)
             raise
-        return self.keep(result.model_copy(update={"id": eid, "asked": asked(arguments)}))
+        told: dict[str, Any] = {"id": eid, "asked": asked(arguments)}
+        if sources and isinstance(result, Evidence):
+            told["sources"] = dict(sources)
+        return self.keep(result.model_copy(update=told))
 
     def keep(self, result: Evidence | NotDone) -> dict[str, Any]:
         """Keep what a call gave, and return what the model may see of it."""

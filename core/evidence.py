@@ -24,6 +24,8 @@ class Unit(StrEnum):
     MULTIPLE = "multiple"
     COUNT = "count"
     SESSIONS = "sessions"
+    PERIODS = "periods"
+    YEARS = "years"
     SCORE = "score"
     DATE = "date"
     TEXT = "text"
@@ -69,7 +71,8 @@ class Quote(Frozen):
 class Evidence(Frozen):
     """What one tool call returned.
 
-    `id` (`E3`) is given by the run, and `asked` is the call as it was made, in one canonical line;
+    `id` (`E3`) is given by the run, and `asked` is the call as it was made, in one canonical line; `sources`
+    names, by argument, the figures of earlier evidence that were put in;
     `known_at` (UTC) is the newest moment at which any row used became known; `items` are opaque ids that a
     later call may name; `conventions` states sign, quantile rule, annualisation and the like; `missing`
     says what was asked for and could not be had; `quotes` are for the person alone.
@@ -79,6 +82,7 @@ class Evidence(Frozen):
     tool: str
     arguments: Mapping[str, Any]
     asked: str = ""
+    sources: Mapping[str, str] = {}
     as_of: str
     known_at: datetime | None = None
     figures: Mapping[str, Figure]
@@ -129,6 +133,10 @@ def show(figure: Figure) -> str:
             return f"{value:.2f}x"
         case Unit.SESSIONS:
             return f"{value:,.0f} trading day{'' if value == 1 else 's'}"
+        case Unit.PERIODS:
+            return f"{value:,.0f} period{'' if value == 1 else 's'}"
+        case Unit.YEARS:
+            return f"{_plain(value)} years"
         case Unit.COUNT:
             return f"{value:,.0f}"
         case Unit.SCORE:

@@ -26,6 +26,8 @@ def explain(bundle: Bundle, reference: str, again: Again) -> Iterator[str]:
     yield ""
     arguments = ", ".join(f"{k}={v!r}" for k, v in evidence.arguments.items())
     yield wrap(f"tool        {evidence.tool}({arguments})", "", " " * 12)
+    for name, source in evidence.sources.items():
+        yield f"put in      {name} = {source}"
     known = f"{evidence.known_at:%Y-%m-%d %H:%M} UTC" if evidence.known_at else "not recorded"
     yield f"as of       {evidence.as_of}; newest row used became known {known}"
     yield f"data        snapshot {bundle.manifest.snapshot}"

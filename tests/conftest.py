@@ -15,8 +15,10 @@ from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import DataError
 from openoutcry.core.evidence import Evidence
 from openoutcry.core.report import Lean
-from openoutcry.tools import book, documents, lean, prices, query, risk, statements
+from openoutcry.tools import catalogue, lean
+from openoutcry.tools.arguments import model_of
 from openoutcry.tools.ingest import ingest
+from openoutcry.tools.tool import needs_data
 from openoutcry.tools.view import View, Warehouse
 from openoutcry.tools.warehouse import current
 
@@ -26,30 +28,48 @@ settings.load_profile("house")
 Row = dict[str, Any]
 Tool = Callable[[View, str, str], Evidence]
 
-TOOLS: dict[str, Tool] = {
-    "price_summary": lambda v, t, o: prices.price_summary(v, t),
-    "returns": lambda v, t, o: prices.returns(v, t, horizon=5),
-    "relative_return": lambda v, t, o: prices.relative_return(v, t, o),
-    "volatility": lambda v, t, o: risk.volatility(v, t),
-    "drawdown": lambda v, t, o: risk.drawdown(v, t),
-    "value_at_risk historical": lambda v, t, o: risk.value_at_risk(v, t, horizon=2, confidence=0.95),
-    "value_at_risk gaussian": lambda v, t, o: risk.value_at_risk(v, t, horizon=1, confidence=0.9, method="gaussian"),
-    "growth": lambda v, t, o: statements.growth(v, t),
-    "margins": lambda v, t, o: statements.margins(v, t),
-    "valuation": lambda v, t, o: statements.valuation(v, t),
-    "document_search newest": lambda v, t, o: documents.document_search(v, t),
-    "document_search ranked": lambda v, t, o: documents.document_search(v, t, query="profit warning", days=3650),
-    "position": lambda v, t, o: book.position(v, t),
-    "combine_views one": lambda v, t, o: lean.combine_views(v, (t,), 5, {"analyst": Lean.UP}),
-    "combine_views two": lambda v, t, o: lean.combine_views(v, (t, o), 3, {"risk": Lean.STRONG_DOWN}),
-    "query prices": lambda v, t, o: query.query(v, "prices", ["close"], order_by="date", descending=True),
-    "query fundamentals": lambda v, t, o: query.query(v, "fundamentals", ["item", "value"], limit=50),
-    "query documents": lambda v, t, o: query.query(
-        v, "documents", ["id"], aggregate=query.Aggregate.COUNT, group_by=["kind"]
-    ),
-    "query positions": lambda v, t, o: query.query(v, "positions", ["quantity"], aggregate=query.Aggregate.SUM),
+STANDS_FOR: dict[str, Callable[[str, str], object]] = {
+    "ticker": lambda t, o: t,
+    "other": lambda t, o: o,
+    "benchmark": lambda t, o: o,
+    "tickers": lambda t, o: [t, o],
+    "factors": lambda t, o: [o],
 }
-"""Every tool that reads the view, except `sql`, which starts a process; a test compares this with the code."""
+"""What a required argument is given, by its name, for one ticker and another."""
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "returns": [{"horizon": 5}],
+    "value_at_risk": [
+        {"horizon": 2, "confidence": 0.95},
+        {"horizon": 1, "confidence": 0.9, "method": "gaussian"},
+    ],
+    "document_search": [{}, {"query": "profit warning", "days": 3650}],
+    "query": [
+        {"table": "prices", "columns": ["close"], "order_by": "date", "descending": True},
+        {"table": "fundamentals", "columns": ["item", "value"], "limit": 50},
+        {"table": "documents", "columns": ["id"], "aggregate": "count", "group_by": ["kind"]},
+        {"table": "positions", "columns": ["quantity"], "aggregate": "sum"},
+    ],
+}
+"""Further arguments of a tool, one set a call; a tool that is not here is called once, with its defaults."""
+
+
+def _calls() -> Iterator[tuple[str, Tool]]:
+    """Every tool that reads the view, except `sql`, which starts a process."""
+    tools = {n: f for topic in catalogue.by_topic().values() for n, f in topic.items()}
+    for name, function in tools.items():
+        if needs_data(function) and name != "sql":
+            for i, more in enumerate(VARIANTS.get(name, [{}])):
+                yield f"{name} {i}", _call(function, more)
+    yield "combine_views one", lambda v, t, o: lean.combine_views(v, (t,), 5, {"analyst": Lean.UP})
+    yield "combine_views two", lambda v, t, o: lean.combine_views(v, (t, o), 3, {"risk": Lean.STRONG_DOWN})
+
+
+def _call(function: Callable[..., Evidence], more: dict[str, Any]) -> Tool:
+    required = [n for n, f in model_of(function).model_fields.items() if f.is_required() and n not in more]
+    return lambda v, t, o: function(v, **{n: STANDS_FOR[n](t, o) for n in required}, **more)
+
+
+TOOLS = dict(_calls())
 
 
 @pytest.fixture(scope="session")

@@ -1,27 +1,140 @@
-"""The types of tool arguments, with the bounds and the words that a model, a person and a schema see."""
+"""The types of tool arguments, with the bounds and the words that a model, a person and a schema see.
+
+A person may type any number. A model may not: where an argument is measured and not chosen (a price, a
+yield, a volatility), a model names a figure of earlier evidence, such as `E3.close`. `Measured` marks those.
+"""
 
 import inspect
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, get_type_hints
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from typing import Annotated, Any, Literal, cast, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationInfo,
+    WithJsonSchema,
+    create_model,
+)
+from pydantic.fields import FieldInfo
 
 MAX_HORIZON = 252
-Ticker = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9.\-]{0,11}$", description="ticker symbol, e.g. AAPL")]
-Horizon = Annotated[int, Field(ge=1, le=MAX_HORIZON, description="horizon in trading days")]
+_SYMBOL = r"^[A-Z][A-Z0-9.\-]{0,11}$"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Marks an argument whose numbers come from data: `shown` is its type in a model's schema."""
+
+    shown: Any
+
+
+def _symbol(value: str, info: ValidationInfo) -> str:
+    """A ticker in capitals; over a person's own file, where *names* are given, a column as it stands."""
+    context = cast("dict[str, Sequence[str] | None]", info.context or {})
+    if (names := context.get("names")) is not None:
+        fits = [n for n in names if n.casefold() == value.casefold()]
+        return fits[0] if len(fits) == 1 else value
+    if not re.match(_SYMBOL, upper := value.strip().upper()):
+        raise ValueError("expected a ticker such as AAPL")
+    return upper
+
+
+def _listed(value: object) -> object:
+    """`1,2,3` or a JSON list, as a command line gives it, into a list."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("expected a list such as 1,2,3 or one in JSON") from None
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _mapped(value: object) -> object:
+    """`A=1,B=2` or a JSON object, as a command line gives it, into a mapping."""
+    parts = _listed(value)
+    if not isinstance(parts, list):
+        return parts
+    pairs = [str(part).rpartition("=") for part in cast("list[object]", parts)]
+    if any(not name or not mark for name, mark, _ in pairs):
+        raise ValueError("expected pairs such as AAPL=0.6,MSFT=0.4")
+    return {name.strip(): number.strip() for name, _, number in pairs}
+
+
+LISTED, MAPPED = BeforeValidator(_listed), BeforeValidator(_mapped)
+Reference = Annotated[str, Field(pattern=r"^\{?E\d+\.[a-z][a-z0-9_]*\}?$")]
+_KNOWN = WithJsonSchema({"type": "string", "pattern": _SYMBOL, "description": "ticker symbol, e.g. AAPL"})
+Ticker = Annotated[str, AfterValidator(_symbol), _KNOWN]
+Tickers = Annotated[list[Ticker], LISTED, Field(max_length=1000, description="tickers, e.g. AAPL,MSFT")]
+Horizon = Annotated[int, Field(ge=1, le=MAX_HORIZON, description="horizon in trading days (periods of a file)")]
 Confidence = Annotated[float, Field(gt=0.5, lt=1, description="confidence level, e.g. 0.99")]
-Window = Annotated[int, Field(ge=20, le=10_000, description="how many of the latest trading days to use")]
-Method = Literal["historical", "gaussian"]
+Window = Annotated[int, Field(ge=10, le=100_000, description="how many of the latest trading days to use")]
+Number = Annotated[FiniteFloat, Measured(Reference)]
+MaybeNumber = Annotated[FiniteFloat | None, Measured(Reference | None)]
+Positive = Annotated[FiniteFloat, Field(gt=0), Measured(Reference)]
+MaybePositive = Annotated[FiniteFloat | None, Field(gt=0), Measured(Reference | None)]
+Numbers = Annotated[list[FiniteFloat], LISTED, Measured(list[Reference])]
+NumberOf = Annotated[dict[str, FiniteFloat], MAPPED, Measured(dict[str, Reference])]
+Weights = Annotated[dict[Ticker, FiniteFloat], MAPPED, Field(description="weight by ticker, e.g. AAPL=0.6,MSFT=0.4")]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="seed of the random numbers")]
+Periods = Annotated[
+    float | None,
+    Field(gt=0, le=366, description="periods a year; if not given 252 for sessions, or as a file's dates tell"),
+]
+Ddof = Annotated[Literal[0, 1], Field(description="divisor of a variance: n - ddof")]
+RiskFree = Annotated[FiniteFloat, Measured(Reference), Field(description="risk-free rate a year, e.g. 0.02")]
+Day = Annotated[date, Field(description="a day, e.g. 2022-06-30")]
 
 
-def model_of(function: Callable[..., Any]) -> type[BaseModel]:
-    """A model of the tool's arguments, made from its signature; the first parameter is given by the run."""
+@cache
+def model_of(function: Callable[..., Any], *, for_model: bool = False) -> type[BaseModel]:
+    """A model of the tool's arguments, made from its signature; the first parameter is given by the run.
+
+    *for_model* shows measured arguments as references, as a language model must give them.
+    """
     hints = get_type_hints(function, include_extras=True)
-    _, *parameters = inspect.signature(function).parameters.values()
-    fields: dict[str, Any] = {
-        p.name: (hints[p.name], ... if p.default is inspect.Parameter.empty else p.default) for p in parameters
-    }
+    fields: dict[str, Any] = {}
+    for parameter in _parameters(function):
+        hint = hints[parameter.name]
+        fields[parameter.name] = (
+            _shown(hint) if for_model else hint,
+            ... if parameter.default is inspect.Parameter.empty else parameter.default,
+        )
     return create_model(function.__name__, __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def measured(function: Callable[..., Any]) -> frozenset[str]:
+    """The names of the arguments whose numbers come from data."""
+    hints = get_type_hints(function, include_extras=True)
+    return frozenset(p.name for p in _parameters(function) if _mark(hints[p.name]))
+
+
+def _parameters(function: Callable[..., Any]) -> Sequence[inspect.Parameter]:
+    return tuple(inspect.signature(function).parameters.values())[1:]
+
+
+def _mark(hint: Any) -> Measured | None:
+    return next((m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Measured)), None)
+
+
+def _shown(hint: Any) -> Any:
+    """The type as a model is shown it: a measured number as a reference, with the same words."""
+    mark = _mark(hint)
+    if mark is None:
+        return hint
+    words = [m.description for m in hint.__metadata__ if isinstance(m, FieldInfo) and m.description]
+    told = "a figure of earlier evidence, such as E3.close" + "".join(f": {w}" for w in words[-1:])
+    return Annotated[mark.shown, Field(description=told)]
 
 
 def purpose(function: Callable[..., Any]) -> str:

@@ -8,9 +8,11 @@ from openoutcry.tools.arguments import Ticker
 from openoutcry.tools.closes import Prices
 from openoutcry.tools.figures import count, day, fraction, number, per_share, text, usd
 from openoutcry.tools.prices import stale
+from openoutcry.tools.tool import tool
 from openoutcry.tools.view import View
 
 
+@tool
 def position(view: View, ticker: Ticker) -> Evidence:
     """The book's holding of *ticker*: shares, market value, and share of the book's gross value.
 
@@ -35,8 +37,6 @@ def position(view: View, ticker: Ticker) -> Evidence:
     gross = sum(abs(quantity) * _close(priced[name]) for name, quantity in held if name in priced)
     close, quantity = _close(prices), math.fsum(mine)
     return view.evidence(
-        "position",
-        {"ticker": ticker},
         {
             "ticker": text(ticker),
             "basis": text("close" if prices.traded is not None else prices.price_name),

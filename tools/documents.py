@@ -14,6 +14,7 @@ from openoutcry.core.evidence import Evidence
 from openoutcry.tools.arguments import Ticker
 from openoutcry.tools.figures import count, day, text
 from openoutcry.tools.table import Rows
+from openoutcry.tools.tool import tool
 from openoutcry.tools.view import View
 
 Query = Annotated[str, Field(max_length=200, description="words to rank by; empty ranks the newest first")]
@@ -73,6 +74,7 @@ def fetch(view: View, ids: list[str]) -> tuple[list[Document], Rows]:
     return _documents(rows), rows
 
 
+@tool
 def document_search(view: View, ticker: Ticker, query: Query = "", days: Days = 180, limit: Limit = 12) -> Evidence:
     """Find documents about *ticker* or the whole market, published within *days* before the as-of.
 
@@ -95,8 +97,6 @@ def document_search(view: View, ticker: Ticker, query: Query = "", days: Days = 
     if not chosen:
         raise NotComputed(f"none of the {len(found)} documents of {ticker} shares a word with the query")
     return view.evidence(
-        "document_search",
-        {"ticker": ticker, "query": query, "days": days, "limit": limit},
         {
             "ticker": text(ticker),
             "found": count(len(found)),

@@ -1,5 +1,6 @@
 """Short ways to make a figure, one a unit; each takes any real number and refuses NaN and infinity."""
 
+import re
 from datetime import date
 from typing import SupportsFloat, SupportsInt
 
@@ -49,6 +50,21 @@ def count(value: SupportsInt) -> Figure:
 def sessions(value: SupportsInt) -> Figure:
     """A number of trading days."""
     return Figure(value=int(value), unit=Unit.SESSIONS)
+
+
+def periods(value: SupportsInt) -> Figure:
+    """A number of periods of a person's own series, which need not be days."""
+    return Figure(value=int(value), unit=Unit.PERIODS)
+
+
+def years(value: SupportsFloat) -> Figure:
+    """A time in years."""
+    return Figure(value=float(value), unit=Unit.YEARS)
+
+
+def slug(name: str) -> str:
+    """The name of a ticker or column as part of a figure's name: BRK.B is brk_b."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 def day(value: date) -> Figure:

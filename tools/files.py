@@ -5,7 +5,7 @@ import gzip
 import importlib.util
 import json
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -31,16 +31,20 @@ class RawRow:
     broken: str = ""
 
 
-def read(path: Path) -> Generator[RawRow]:
-    """Yield the rows of a file. Raises BadFile where the file as a whole cannot be read."""
+def read(path: Path, *, plain_names: bool = False) -> Generator[RawRow]:
+    """Yield the rows of a file; with *plain_names*, columns keep the names that they have there.
+
+    Raises BadFile where the file as a whole cannot be read.
+    """
+    named = str.strip if plain_names else _column
     try:
         match path.suffix.lower():
             case ".csv":
-                yield from _csv(path)
+                yield from _csv(path, named)
             case ".jsonl":
-                yield from _jsonl(path)
+                yield from _jsonl(path, named)
             case ".parquet":
-                yield from _parquet(path)
+                yield from _parquet(path, named)
             case other:
                 raise BadFile(f"{path}: expected a file ending in {', '.join(SUFFIXES)}, got {other or 'none'}")
     except FileNotFoundError:
@@ -62,14 +66,14 @@ def _column(name: str) -> str:
     return "ticker" if written == "symbol" else written
 
 
-def _csv(path: Path) -> Iterator[RawRow]:
+def _csv(path: Path, named: Callable[[str], str]) -> Iterator[RawRow]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         csv.field_size_limit(LONGEST_CELL)
         first = file.readline()
         file.seek(0)
         delimiter = max(DELIMITERS, key=first.count)
         reader = csv.reader(file, strict=True, delimiter=delimiter)
-        header = [_column(name) for name in next(reader, list[str]())]
+        header = [named(name) for name in next(reader, list[str]())]
         if twice := [name for name, times in Counter(header).items() if times > 1]:
             raise BadFile(f"{path}: expected each column once, found {', '.join(twice)} again: remove one")
         line = reader.line_num + 1
@@ -82,7 +86,7 @@ def _csv(path: Path) -> Iterator[RawRow]:
             line = reader.line_num + 1
 
 
-def _jsonl(path: Path) -> Iterator[RawRow]:
+def _jsonl(path: Path, named: Callable[[str], str]) -> Iterator[RawRow]:
     with path.open("rb") as file:
         for line, raw in enumerate(file, 1):
             text = raw.decode("utf-8", "replace").strip()
@@ -95,19 +99,19 @@ def _jsonl(path: Path) -> Iterator[RawRow]:
                 continue
             if isinstance(row, dict):
                 found = cast("dict[str, Any]", row)
-                yield RawRow(line, {_column(str(k)): v for k, v in found.items()})
+                yield RawRow(line, {named(str(k)): v for k, v in found.items()})
             else:
                 yield RawRow(line, {"text": text[:1000]}, "expected a JSON object")
 
 
-def _parquet(path: Path) -> Iterator[RawRow]:
+def _parquet(path: Path, named: Callable[[str], str]) -> Iterator[RawRow]:
     pa: Any = import_module("pyarrow")
     pq: Any = import_module("pyarrow.parquet")
     try:
         with pq.ParquetFile(path) as file:
             line = 1
             for batch in file.iter_batches():
-                names = [_column(str(name)) for name in batch.schema.names]
+                names = [named(str(name)) for name in batch.schema.names]
                 for row in zip(*(_plain(column) for column in batch.columns), strict=True):
                     yield RawRow(line, dict(zip(names, row, strict=True)))
                     line += 1

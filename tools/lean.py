@@ -3,11 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from openoutcry.core.evidence import Evidence
 from openoutcry.core.report import Lean
-from openoutcry.tools.figures import day, fraction, probability, sessions, text
+from openoutcry.tools.closes import together
+from openoutcry.tools.figures import fraction, probability, sessions, text
+from openoutcry.tools.tool import tool
 from openoutcry.tools.view import View
 
 SHIFT = {Lean.STRONG_DOWN: -0.5, Lean.DOWN: -0.25, Lean.NEUTRAL: 0.0, Lean.UP: 0.25, Lean.STRONG_UP: 0.5}
@@ -15,6 +15,7 @@ WINDOW = 2520
 FEWEST = 60
 
 
+@tool
 def combine_views(view: View, tickers: Sequence[str], horizon: int, leans: Mapping[str, Lean]) -> Evidence:
     """The desk's view: the chance that the first ticker ends *horizon* sessions higher.
 
@@ -26,8 +27,7 @@ def combine_views(view: View, tickers: Sequence[str], horizon: int, leans: Mappi
     first, rows = view.prices(tickers[0]), [view.prices(t).rows for t in tickers[:2]]
     if len(tickers) > 1:
         other = view.prices(tickers[1])
-        _, left, right = np.intersect1d(first.dates, other.dates, return_indices=True)
-        first, other = first.at(left), other.at(right)
+        first, other = together([first, other])
         spans = first.horizon_returns(WINDOW, horizon, FEWEST) - other.horizon_returns(WINDOW, horizon, FEWEST)
     else:
         spans = first.horizon_returns(WINDOW, horizon, FEWEST)
@@ -38,8 +38,6 @@ def combine_views(view: View, tickers: Sequence[str], horizon: int, leans: Mappi
     desk = _chance(sum(odds.values()) / len(odds)) if odds else share
     disagreement = max(chances.values()) - min(chances.values()) if chances else 0.0
     return view.evidence(
-        "combine_views",
-        {"tickers": list(tickers), "horizon": horizon, "leans": {r: str(v) for r, v in leans.items()}},
         {
             "ticker": text(tickers[0]),
             **({"other": text(tickers[1])} if len(tickers) > 1 else {}),
@@ -50,7 +48,7 @@ def combine_views(view: View, tickers: Sequence[str], horizon: int, leans: Mappi
             "windows": sessions(len(spans)),
             **{f"{role}_p_up": probability(p) for role, p in chances.items()},
             "disagreement": fraction(disagreement),
-            "last_date": day(first.last_date()),
+            **first.until,
         },
         rows,
         conventions={

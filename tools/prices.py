@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Series
 from openoutcry.tools.arguments import Horizon, Ticker, Window
-from openoutcry.tools.closes import Prices
-from openoutcry.tools.figures import day, fraction, per_share, score, sessions, text
+from openoutcry.tools.closes import Prices, together
+from openoutcry.tools.figures import fraction, per_share, score, text
+from openoutcry.tools.tool import tool
 from openoutcry.tools.view import View
 
 STALE = timedelta(days=7)
@@ -17,11 +18,11 @@ RETURNS = "simple returns on {basis}, close to close"
 
 
 def stale(view: View, prices: Prices) -> list[str]:
-    """A note where the newest close is more than a week older than the as-of."""
+    """What to know of the series: what was left out of it, and where it ends over a week before the as-of."""
     last = prices.last_date()
-    if view.as_of.date - last > STALE:
-        return [f"{prices.ticker} prices after {last}: none known by {view.as_of}"]
-    return []
+    if prices.dated and view.as_of.date - last > STALE:
+        return [*prices.notes, f"{prices.ticker} prices after {last}: none known by {view.as_of}"]
+    return list(prices.notes)
 
 
 def alike(values: NDArray[np.float64]) -> bool:
@@ -35,6 +36,7 @@ def points(prices: Prices, window: int) -> Series:
     return Series(dates=tuple(dates), values=tuple(prices.values[-window:].tolist()))
 
 
+@tool
 def price_summary(view: View, ticker: Ticker) -> Evidence:
     """Latest close, changes over a month, a quarter and a year, and the 252-session range.
 
@@ -48,7 +50,7 @@ def price_summary(view: View, ticker: Ticker) -> Evidence:
         "ticker": text(ticker),
         "basis": text(prices.price_name),
         "close": per_share(values[-1]),
-        "last_date": day(prices.last_date()),
+        **prices.until,
     }
     missing = stale(view, prices)
     for name, span in (("month", 21), ("quarter", 63), ("year", 252)):
@@ -61,8 +63,6 @@ def price_summary(view: View, ticker: Ticker) -> Evidence:
     figures["low"] = per_share(year.min())
     figures["below_high"] = fraction(1 - values[-1] / year.max())
     return view.evidence(
-        "price_summary",
-        {"ticker": ticker},
         figures,
         [prices.rows],
         conventions={"price": prices.basis, "returns": RETURNS.format(basis=prices.basis)},
@@ -71,6 +71,7 @@ def price_summary(view: View, ticker: Ticker) -> Evidence:
     )
 
 
+@tool
 def returns(view: View, ticker: Ticker, horizon: Horizon = 10, window: Window = 2520) -> Evidence:
     """How returns over *horizon* sessions were spread within the last *window* sessions.
 
@@ -80,18 +81,16 @@ def returns(view: View, ticker: Ticker, horizon: Horizon = 10, window: Window = 
     prices = view.prices(ticker)
     spans = prices.horizon_returns(window, horizon, needed=60)
     return view.evidence(
-        "returns",
-        {"ticker": ticker, "horizon": horizon, "window": window},
         {
             "ticker": text(ticker),
-            "horizon": sessions(horizon),
-            "observations": sessions(len(spans)),
+            "horizon": view.span(horizon),
+            "observations": view.span(len(spans)),
             "mean": fraction(spans.mean()),
             "median": fraction(np.median(spans)),
             "worst": fraction(spans.min()),
             "best": fraction(spans.max()),
             "share_up": fraction((spans > 0).mean()),
-            "last_date": day(prices.last_date()),
+            **prices.until,
         },
         [prices.rows],
         conventions={
@@ -102,6 +101,7 @@ def returns(view: View, ticker: Ticker, horizon: Horizon = 10, window: Window = 
     )
 
 
+@tool
 def relative_return(view: View, ticker: Ticker, other: Ticker, window: Window = 252) -> Evidence:
     """How *ticker* did against *other* over the last *window* sessions that both have.
 
@@ -109,26 +109,23 @@ def relative_return(view: View, ticker: Ticker, other: Ticker, window: Window = 
     60 common sessions or where either's returns are all alike.
     """
     a, b = view.prices(ticker), view.prices(other)
-    dates, left, right = np.intersect1d(a.dates, b.dates, return_indices=True)
-    if len(dates) < 61:
-        raise NotComputed(f"needs 60 common daily returns; {ticker} and {other} share {max(len(dates) - 1, 0)}")
-    ours, theirs = a.at(left), b.at(right)
+    ours, theirs = together([a, b])
+    if len(ours.dates) < 61:
+        raise NotComputed(f"needs 60 common daily returns; {ticker} and {other} share {len(ours.dates) - 1}")
     dx, dy = ours.returns(window), theirs.returns(window)
     x, y = ours.values[-(window + 1) :], theirs.values[-(window + 1) :]
     if alike(dx) or alike(dy):
         raise NotComputed(f"needs returns that differ; those of {ticker if alike(dx) else other} are all alike")
     return view.evidence(
-        "relative_return",
-        {"ticker": ticker, "other": other, "window": window},
         {
             "ticker": text(ticker),
             "other": text(other),
-            "window": sessions(len(x) - 1),
+            "window": view.span(len(x) - 1),
             "return": fraction(x[-1] / x[0] - 1),
             "other_return": fraction(y[-1] / y[0] - 1),
             "difference": fraction(x[-1] / x[0] - y[-1] / y[0]),
             "correlation": score(np.corrcoef(dx, dy)[0, 1]),
-            "last_date": day(dates[-1].astype("datetime64[D]").item()),
+            **ours.until,
         },
         [a.rows, b.rows],
         conventions={

@@ -13,6 +13,7 @@ from openoutcry.core.evidence import Evidence, Figure, Query, Unit
 from openoutcry.tools.figures import count, number, text
 from openoutcry.tools.rows import DATASETS
 from openoutcry.tools.statement import told, ungrounded
+from openoutcry.tools.tool import tool
 from openoutcry.tools.view import View
 
 Table = Literal["prices", "fundamentals", "documents", "positions", "companies"]
@@ -41,6 +42,7 @@ class Filter(BaseModel):
     value: str | float
 
 
+@tool
 def query(
     view: View,
     table: Table,
@@ -84,17 +86,7 @@ def query(
     if rows.known_at is None:
         raise NotComputed(f"no row of {table} known by {view.as_of} matches")
     cells = zip(*(_dated(n, rows.cells(n)) for n in names), strict=True)
-    arguments = {
-        "table": table,
-        "columns": columns,
-        "filters": [f.model_dump() for f in filters],
-        "aggregate": aggregate,
-        "group_by": group_by,
-        "order_by": order_by,
-        "descending": descending,
-        "limit": limit,
-    }
-    return view.evidence("query", arguments, _cells(names, cells), [rows])
+    return view.evidence(_cells(names, cells), [rows])
 
 
 def _known(table: str, named: Iterable[str]) -> None:
@@ -139,6 +131,7 @@ def _figure(value: object) -> Figure:
     return number(value)
 
 
+@tool
 def sql(view: View, statement: Annotated[str, Field(max_length=10_000)]) -> Evidence:
     """Run one SELECT over the tables prices, fundamentals, documents, positions and companies.
 
@@ -152,8 +145,6 @@ def sql(view: View, statement: Annotated[str, Field(max_length=10_000)]) -> Evid
     names = [f"c{i}" for i in range(1, len(answer.columns) + 1)]
     cells = [[v if isinstance(v, int | float) or _plain(v) else None for v in row] for row in answer.rows]
     evidence = view.evidence(
-        "sql",
-        {"statement": statement},
         _cells(names, cells),
         [],
         conventions={n: c[:64] for n, c in zip(names, answer.columns, strict=True)},

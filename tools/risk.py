@@ -2,21 +2,25 @@
 
 import math
 from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Series
-from openoutcry.tools.arguments import Confidence, Horizon, Method, Ticker, Window
-from openoutcry.tools.figures import count, day, fraction, multiple, probability, sessions, text
+from openoutcry.tools.arguments import Confidence, Horizon, Ticker, Window
+from openoutcry.tools.figures import count, day, fraction, multiple, probability, text
 from openoutcry.tools.prices import RETURNS, alike, points, stale
+from openoutcry.tools.tool import tool
 from openoutcry.tools.view import View
 
 SESSIONS_A_YEAR = 252
+Method = Literal["historical", "gaussian"]
 FEW = 30
 
 
+@tool
 def volatility(view: View, ticker: Ticker, window: Window = 252, recent: Window = 20) -> Evidence:
     """Annualised standard deviation of daily simple returns, over *window* and over *recent* sessions.
 
@@ -30,16 +34,14 @@ def volatility(view: View, ticker: Ticker, window: Window = 252, recent: Window 
     scale = math.sqrt(SESSIONS_A_YEAR)
     long, short = daily.std(ddof=1) * scale, daily[-recent:].std(ddof=1) * scale
     return view.evidence(
-        "volatility",
-        {"ticker": ticker, "window": window, "recent": recent},
         {
             "ticker": text(ticker),
             "volatility": fraction(long),
             "recent": fraction(short),
             "ratio": multiple(short / long),
-            "window": sessions(len(daily)),
-            "recent_window": sessions(min(recent, len(daily))),
-            "last_date": day(prices.last_date()),
+            "window": view.span(len(daily)),
+            "recent_window": view.span(min(recent, len(daily))),
+            **prices.until,
         },
         [prices.rows],
         conventions={
@@ -51,6 +53,7 @@ def volatility(view: View, ticker: Ticker, window: Window = 252, recent: Window 
     )
 
 
+@tool
 def drawdown(view: View, ticker: Ticker, window: Window = 1260) -> Evidence:
     """The deepest fall from a running peak within the last *window* sessions, and today's.
 
@@ -63,16 +66,14 @@ def drawdown(view: View, ticker: Ticker, window: Window = 1260) -> Evidence:
     trough = int(depth.argmax())
     peak = int(values[: trough + 1].argmax())
     return view.evidence(
-        "drawdown",
-        {"ticker": ticker, "window": window},
         {
             "ticker": text(ticker),
             "max": fraction(depth[trough]),
             "peak_date": day(dates[peak].item()),
             "trough_date": day(dates[trough].item()),
             "now": fraction(depth[-1]),
-            "window": sessions(len(values)),
-            "last_date": day(prices.last_date()),
+            "window": view.span(len(values)),
+            **prices.until,
         },
         [prices.rows],
         conventions={"sign": "positive is a fall from the running peak", "price": prices.basis},
@@ -81,6 +82,8 @@ def drawdown(view: View, ticker: Ticker, window: Window = 1260) -> Evidence:
     )
 
 
+@tool
+@tool
 def value_at_risk(
     view: View,
     ticker: Ticker,
@@ -105,24 +108,16 @@ def value_at_risk(
         raise NotComputed(f"needs returns that differ; those of {ticker} are all alike over {window} sessions")
     var, es = (_historical if method == "historical" else _gaussian)(spans, confidence)
     return view.evidence(
-        "value_at_risk",
-        {
-            "ticker": ticker,
-            "horizon": horizon,
-            "confidence": confidence,
-            "method": method,
-            "window": window,
-        },
         {
             "ticker": text(ticker),
             "var": fraction(var),
             "es": fraction(es),
-            "horizon": sessions(horizon),
+            "horizon": view.span(horizon),
             "confidence": probability(confidence),
             "method": text(method),
-            "observations": sessions(len(spans)),
+            "observations": view.span(len(spans)),
             "independent": count(len(spans) // horizon),
-            "last_date": day(prices.last_date()),
+            **prices.until,
         },
         [prices.rows],
         conventions={

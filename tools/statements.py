@@ -15,6 +15,7 @@ from openoutcry.tools.figures import day, fraction, multiple, per_share, text, u
 from openoutcry.tools.prices import stale
 from openoutcry.tools.rows import Item
 from openoutcry.tools.table import Rows
+from openoutcry.tools.tool import tool
 from openoutcry.tools.view import View
 
 YEAR = (350, 380)
@@ -59,6 +60,7 @@ def _apart(quarters: list[Quarter], latest: Quarter, span: tuple[int, int]) -> Q
     return next((q for q in quarters if span[0] <= (latest.end - q.end).days <= span[1]), None)
 
 
+@tool
 def growth(view: View, ticker: Ticker) -> Evidence:
     """The latest quarter's revenue and net income against the same quarter a year before, as filed.
 
@@ -85,8 +87,6 @@ def growth(view: View, ticker: Ticker) -> Evidence:
         else:
             missing.append(f"{ticker} {item} growth: a loss in {latest.period} or {before.period}")
     return view.evidence(
-        "growth",
-        {"ticker": ticker},
         figures,
         [rows],
         conventions={"basis": "one fiscal quarter, as filed, against the same quarter a year before"},
@@ -103,6 +103,7 @@ def _heading(ticker: str, quarter: Quarter) -> dict[str, Figure]:
     }
 
 
+@tool
 def margins(view: View, ticker: Ticker) -> Evidence:
     """Gross, operating and net margin of the latest quarter, and the net margin's change over a year.
 
@@ -128,8 +129,6 @@ def margins(view: View, ticker: Ticker) -> Evidence:
         figures["net_change"] = fraction(latest.items[Item.NET_INCOME] / revenue - old)
         figures["year_ago"] = text(before.period)
     return view.evidence(
-        "margins",
-        {"ticker": ticker},
         figures,
         [rows],
         conventions={"basis": "one fiscal quarter, as filed; changes are differences of fractions"},
@@ -137,6 +136,7 @@ def margins(view: View, ticker: Ticker) -> Evidence:
     )
 
 
+@tool
 def valuation(view: View, ticker: Ticker) -> Evidence:
     """Price to earnings of the last four quarters, earnings yield, and, where shares are known, price to sales.
 
@@ -167,8 +167,6 @@ def valuation(view: View, ticker: Ticker) -> Evidence:
     else:
         missing.append(f"{ticker} price to sales: diluted shares or revenue of a quarter not in the data")
     return view.evidence(
-        "valuation",
-        {"ticker": ticker},
         figures,
         [rows, prices.rows],
         conventions={

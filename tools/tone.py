@@ -11,6 +11,7 @@ from openoutcry.core.evidence import Evidence, Figure
 from openoutcry.tools.documents import READ_AT_MOST, Document
 from openoutcry.tools.figures import count, day, score, text
 from openoutcry.tools.table import Rows
+from openoutcry.tools.tool import stamped
 from openoutcry.tools.view import View
 
 PER_SOURCE = 5
@@ -81,9 +82,7 @@ def document_tone(
         missing.append(f"{cut} of {distinct} documents: read only in their first {READ_AT_MOST:,} characters")
     if not own:
         missing.append(f"{ticker} tone: none of the documents read is about the company itself")
-    return view.evidence(
-        "read_documents",
-        {"ticker": ticker, "documents": [r.document.id for r in reads]},
+    made = view.evidence(
         {
             "ticker": text(ticker),
             **(_told(own) if own else {}),
@@ -101,3 +100,4 @@ def document_tone(
         },
         missing=missing,
     )
+    return stamped(made, "read_documents", {"ticker": ticker, "documents": [r.document.id for r in reads]})

@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any, cast
 
 import duckdb
+import numpy as np
 from numpy.typing import NDArray
 
 from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import DataError, OutOfRange, UnknownTicker
 from openoutcry.core.evidence import Evidence, Figure, Query, Series
 from openoutcry.tools import hardened, warehouse
-from openoutcry.tools.closes import Prices
+from openoutcry.tools.closes import Bars, Prices
+from openoutcry.tools.figures import periods, sessions
 from openoutcry.tools.rows import DATASETS, clocked
 from openoutcry.tools.sandbox import Sandbox, SandboxRows
 from openoutcry.tools.table import Rows, hash_of
 
+_PRICES = "date, close, adj_close, adjusted_through, known_at"
 GRACE_DAYS = 7
 KEPT_VIEWS = 8
 
@@ -99,13 +102,21 @@ class Warehouse:
 
 
 class View:
-    """The tables as known at one moment. Holds no way to reach a later row. Safe to share between threads."""
+    """The tables as known at one moment. Holds no way to reach a later row. Safe to share between threads.
+
+    `pace` is how many periods a year its series have (None where that is not known), and `names_given` the
+    names of a person's own series, which need not look like tickers.
+    """
+
+    pace: float | None = 252
+    names_given: tuple[str, ...] | None = None
 
     def __init__(self, source: Warehouse | None, as_of: AsOf, snapshot: str = "") -> None:
         self.as_of = as_of
         self.snapshot = source.snapshot if source else snapshot
         self._warehouse = source
         self._prices: dict[str, Prices] = {}
+        self._many: dict[tuple[str, ...], list[Prices]] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -128,30 +139,36 @@ class View:
 
     def evidence(
         self,
-        tool: str,
-        arguments: Mapping[str, object],
         figures: Mapping[str, Figure],
-        rows: Sequence[Rows],
+        rows: Sequence[Rows] = (),
         *,
         conventions: Mapping[str, str] | None = None,
         missing: Sequence[str] = (),
         items: Sequence[str] = (),
         series: Mapping[str, Series] | None = None,
     ) -> Evidence:
-        """Evidence made from these rows: their statements, hashes and newest `known_at` go with it."""
-        known = [r.known_at for r in rows if r.known_at is not None]
+        """Evidence made from these rows: their statements, hashes and newest `known_at` go with it.
+
+        `tools.tool` writes in which tool made it and what it was asked.
+        """
+        distinct = {id(r): r for r in rows}.values()
+        known = [r.known_at for r in distinct if r.known_at is not None]
         return Evidence(
-            tool=tool,
-            arguments=dict(arguments),
-            as_of=str(self.as_of),
+            tool="",
+            arguments={},
+            as_of="" if self is NO_DATA else str(self.as_of),
             known_at=max(known, default=None),
             figures=figures,
             items=tuple(items),
             conventions=conventions or {},
-            queries=tuple(r.query for r in rows),
+            queries=tuple(r.query for r in distinct),
             missing=tuple(missing),
             series=series or {},
         )
+
+    def span(self, length: int) -> Figure:
+        """How many periods of the series: trading days where it has 252 a year."""
+        return sessions(length) if self.pace == 252 else periods(length)
 
     def sql(self, statement: str) -> SandboxRows:
         """Run a statement that a model wrote, in the sandbox, over the public columns. Raises SqlRefused."""
@@ -176,11 +193,48 @@ class View:
                 self._prices[ticker] = self._load(ticker)
             return self._prices[ticker]
 
-    def _load(self, ticker: str) -> Prices:
+    def prices_of(self, tickers: Sequence[str]) -> list[Prices]:
+        """The closes of several tickers, in this order, read by one statement. Raises as `prices` does."""
+        wanted = tuple(dict.fromkeys(tickers))
+        with self._lock:
+            if wanted not in self._many:
+                self._many[wanted] = self._load_many(wanted)
+            found = dict(zip(wanted, self._many[wanted], strict=True))
+        return [found[t] for t in tickers]
+
+    def bars(self, ticker: str) -> Bars:
+        """A ticker's closes with open, high, low and volume. Raises as `prices` does.
+
+        Where the closes are adjusted and the closes as traded are known, the others are adjusted alike.
+        """
+        closes = self.prices(ticker)
         rows = self.query(
-            "SELECT date, close, adj_close, adjusted_through, known_at FROM prices WHERE ticker = ? ORDER BY date",
+            "SELECT date, open, high, low, close, adj_close, volume, known_at FROM prices WHERE ticker = ? "
+            "ORDER BY date",
             [ticker],
         )
+        return Bars.of(closes, rows)
+
+    def _load(self, ticker: str) -> Prices:
+        rows = self.query(f"SELECT {_PRICES} FROM prices WHERE ticker = ? ORDER BY date", [ticker])
         if not len(rows):
-            raise UnknownTicker(f"no price of {ticker} is known by {self.as_of}; check the ticker and the as-of")
+            raise self._unknown(ticker)
         return Prices.of(ticker, rows)
+
+    def _load_many(self, tickers: Sequence[str]) -> list[Prices]:
+        marks = ", ".join("?" * len(tickers)) or "NULL"
+        rows = self.query(
+            f"SELECT ticker, {_PRICES} FROM prices WHERE ticker IN ({marks}) ORDER BY ticker, date", list(tickers)
+        )
+        names = np.asarray(rows.columns["ticker"], dtype=str)
+        starts, ends = np.searchsorted(names, tickers, "left"), np.searchsorted(names, tickers, "right")
+        if none := [t for t, a, b in zip(tickers, starts, ends, strict=True) if a == b]:
+            raise self._unknown(", ".join(none))
+        return [Prices.of(t, rows, slice(a, b)) for t, a, b in zip(tickers, starts, ends, strict=True)]
+
+    def _unknown(self, ticker: str) -> UnknownTicker:
+        return UnknownTicker(f"no price of {ticker} is known by {self.as_of}; check the ticker and the as-of")
+
+
+NO_DATA = View.detached(AsOf.parse("1970-01-01"), "")
+"""The view of a calculator that is asked for itself and not within a run: no data, no as-of."""

@@ -1,0 +1,1 @@
+"""Was a VaR right: Kupiec, Christoffersen, Basel traffic light."""

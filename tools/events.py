@@ -1,0 +1,1 @@
+"""Event study: abnormal returns around a day, with their tests."""

@@ -1,0 +1,1 @@
+"""Beta and factor exposure with robust errors."""

@@ -1,0 +1,1 @@
+"""GARCH volatility, and simulation from it."""

@@ -1,0 +1,1 @@
+"""Options: European, American and barrier: price, greeks, implied volatility."""

@@ -1,0 +1,1 @@
+"""Bonds and curves: price, yield, accrued, duration, convexity, and a bootstrapped zero curve."""

@@ -1,0 +1,1 @@
+"""Scores from financial statements: DuPont, Altman Z, Piotroski F, Beneish M."""

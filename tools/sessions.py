@@ -1,0 +1,1 @@
+"""The exchange calendar: sessions, early closes, and where a horizon ends."""

@@ -1,0 +1,1 @@
+"""What a Sharpe ratio is worth: standard error, probabilistic and deflated Sharpe."""

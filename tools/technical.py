@@ -1,0 +1,1 @@
+"""Technical indicators: moving averages, RSI, MACD, ATR, Bollinger bands."""

@@ -1,0 +1,71 @@
+"""What makes a plain function a tool: its arguments are checked, and its Evidence says what was asked."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+
+from openoutcry.core.errors import UsageError
+from openoutcry.core.evidence import Evidence
+from openoutcry.tools.arguments import model_of
+from openoutcry.tools.intake import reason_of
+from openoutcry.tools.view import View
+
+F = TypeVar("F", bound=Callable[..., Evidence])
+
+
+def tool(function: F) -> F:
+    """Check the arguments of *function* by its signature, and write them into the Evidence that it returns.
+
+    The first parameter is the view. A function whose view has a default needs no data: a calculator. The
+    call raises UsageError for an argument that does not fit.
+    """
+    signature = inspect.signature(function)
+    first = next(iter(signature.parameters))
+
+    @wraps(function)
+    def call(*given: Any, **named: Any) -> Evidence:
+        bound = signature.bind(*given, **named)
+        bound.apply_defaults()
+        view = bound.arguments.pop(first)
+        values = _checked(function, view, bound.arguments)
+        return stamped(function(view, **values), function.__name__, values)
+
+    call.__dict__["is_tool"] = True
+    return cast("F", call)
+
+
+def is_tool(value: object) -> bool:
+    """Whether *value* was made by `tool`."""
+    return bool(getattr(value, "is_tool", False))
+
+
+def needs_data(function: Callable[..., Any]) -> bool:
+    """Whether the tool reads data, so that it cannot go without a view."""
+    return next(iter(inspect.signature(function).parameters.values())).default is inspect.Parameter.empty
+
+
+def stamped(evidence: Evidence, name: str, arguments: Mapping[str, Any]) -> Evidence:
+    """The evidence with the tool that made it and what it was asked."""
+    return evidence.model_copy(update={"tool": name, "arguments": {k: _plain(v) for k, v in arguments.items()}})
+
+
+def _checked(function: Callable[..., Any], view: View, values: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        parsed = model_of(function).model_validate(values, context={"names": view.names_given})
+    except ValidationError as error:
+        raise UsageError(f"{function.__name__}: {reason_of(error)}") from None
+    return {name: getattr(parsed, name) for name in type(parsed).model_fields}
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON holds it."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in cast("dict[Any, Any]", value).items()}
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
