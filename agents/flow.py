@@ -14,8 +14,10 @@ from openoutcry.agents.questions import ANSWERS, ROLES
 from openoutcry.agents.team import Team
 from openoutcry.agents.workbench import BLOCK, Source, Workbench, summary
 from openoutcry.core.evidence import Evidence
+from openoutcry.core.limits import Limits, Verdict
 from openoutcry.core.report import Finding, Kind, Lean, NoFinding, Question, Report, RoleResult
 from openoutcry.tools.lean import combine_views
+from openoutcry.tools.limits import check_limits, verdicts
 from openoutcry.tools.view import View
 
 
@@ -44,6 +46,7 @@ class Floor:
     team: Team
     source: Source
     watch: Callable[[Step], None] = quiet
+    limits: Limits = field(default_factory=Limits)
     calls: list[Call] = field(default_factory=list[Call])
     timings: dict[str, float] = field(default_factory=dict[str, float])
 
@@ -56,11 +59,12 @@ async def answer(question: Question, floor: Floor) -> Report:
         *benches, chair = _seated(question, floor)
         findings = await _findings(question, benches, floor)
         _hand_over(benches, chair)
-        view, said = "", Synthesis(headline="", claims=[])
+        view, kept, said = "", (), Synthesis(headline="", claims=[])
         if any(bench.evidence or bench.not_done for bench in benches):
             view = await _combined(question, findings, chair)
+            kept = await _checked(chair, floor)
             said = await _synthesis(question, findings, view, chair, floor)
-    return _report(question, [*benches, chair], findings, view, said, floor)
+    return _report(question, [*benches, chair], findings, (view, kept), said, floor)
 
 
 def _declined(question: Question, floor: Floor) -> Report:
@@ -114,11 +118,23 @@ def _hand_over(benches: Sequence[Workbench], chair: Workbench) -> None:
 
 
 async def _combined(question: Question, findings: Sequence[RoleResult], chair: Workbench) -> str:
-    """The desk's view as evidence; its id, or nothing where it could not be computed."""
+    """The desk's view as evidence; its id, or nothing where it could not be computed or no ticker was asked about."""
+    if not question.tickers:
+        return ""
     leans = {f.role: f.lean for f in findings if isinstance(f, Finding) and f.lean is not Lean.NONE}
     arguments = {"tickers": question.tickers, "horizon": question.horizon, "leans": leans}
     seen = await chair.use(combine_views, arguments)
     return "" if "not_computed" in seen else str(seen["id"])
+
+
+async def _checked(chair: Workbench, floor: Floor) -> tuple[Verdict, ...]:
+    """The book against the limits, where any is set. The coordinator is told, and cannot change it."""
+    if not (bounds := floor.limits.set_ones):
+        return ()
+    seen = await chair.use(check_limits, {"limits": floor.limits})
+    if "not_computed" in seen:
+        return tuple(Verdict(limit=n, status="unmeasured", reason=str(seen["not_computed"])) for n in bounds)
+    return tuple(verdicts(chair.evidence[str(seen["id"])]))
 
 
 async def _synthesis(
@@ -150,7 +166,7 @@ def _report(
     question: Question,
     benches: Sequence[Workbench],
     findings: Sequence[RoleResult],
-    view: str,
+    decided: tuple[str, tuple[Verdict, ...]],
     said: Synthesis | NoFinding,
     floor: Floor,
 ) -> Report:
@@ -164,7 +180,8 @@ def _report(
         headline="" if silent else said.headline,
         claims=() if silent else tuple(said.claims),
         findings=(*findings, said) if silent else tuple(findings),
-        view=view,
+        view=decided[0],
+        verdicts=decided[1],
         evidence=evidence,
         dropped=tuple(d for b in benches for d in b.dropped),
         not_computed=tuple(sorted((n for b in benches for n in b.not_done), key=lambda n: int(n.id[1:]))),

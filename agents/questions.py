@@ -14,11 +14,12 @@ ROLES: dict[Kind, tuple[str, ...]] = {
     Kind.VALUATION: ("analyst", "risk"),
     Kind.NEWS: ("sentiment", "analyst"),
     Kind.COMPARE: ("analyst", "risk", "sentiment"),
+    Kind.BOOK: ("risk",),
     Kind.UNKNOWN: (),
 }
 ANSWERS = (
     "how a ticker stands (overview), how risky it is over a horizon, how it is valued and how good its figures are, "
-    "what is written about it, and how two tickers compare"
+    "what is written about it, how two tickers compare, and how risky the book is"
 )
 _FORBIDDEN = re.compile(
     r"\b(guarantee\w*|for (?:sure|certain)|certain to|price target|sure thing|can't lose"
@@ -47,6 +48,10 @@ _KINDS: tuple[tuple[Kind, str], ...] = (
         r"|odds|probab\w*|go up|compare\w*|versus|vs\.?|better",
     ),
 )
+_WHOLE_BOOK = re.compile(
+    r"\b(?:my|our|the|this|whole|entire)\s+(?:books?|portfolio|positions|holdings)\b", re.IGNORECASE
+)
+_ABOUT_IT = re.compile(r"\b(?:it|its|that|them)\b", re.IGNORECASE)
 _WORDS = frozenset("ALL CAR CASH COST EAT FAST FUN GOOD LIFE LOVE OPEN PLAY REAL RUN TEAM TRUE WELL".split())
 _WITH_LAST = re.compile(r"\b(compare\w*|versus|vs\.?|against|relative to|than)\b", re.IGNORECASE)
 _SYMBOL = re.compile(r"(?<![\w.&])\$?([A-Z][A-Z0-9]{0,5}(?:[.\-][A-Z]{1,2})?)(?![\w&])")
@@ -85,7 +90,7 @@ def read(
     kind, chosen = _kind(plain, chosen, previous)
     if kind is Kind.UNKNOWN:
         return Question(text=text, kind=kind, tickers=chosen[:2])
-    if not chosen:
+    if not chosen and kind is not Kind.BOOK:
         raise UsageError(
             "expected a ticker in the question, found none (write $ALL for one that is also a word); "
             f"the data has {listing(known)}"
@@ -106,6 +111,8 @@ def read(
 def _kind(text: str, chosen: tuple[str, ...], previous: Question | None) -> tuple[Kind, tuple[str, ...]]:
     """The kind of question and its tickers, completed from the question before."""
     found = next((k for k, words in _KINDS if re.search(rf"\b({words})\b", text, re.IGNORECASE)), Kind.UNKNOWN)
+    if not chosen and _WHOLE_BOOK.search(text) and not _ABOUT_IT.search(text):
+        return Kind.BOOK, ()
     short = previous and len(text.split()) <= 4 and amounts.any_in(text)
     goes_on = bool(short or re.match(r"(?i)\s*(and|what about|how about|same|again)\b", text))
     if found is Kind.UNKNOWN and (

@@ -1,12 +1,12 @@
 """What a role is: instructions, tools, and the type of its answer."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from openoutcry.core.report import Lean
+from openoutcry.core.report import Kind, Lean
 
 Sentence = Annotated[str, Field(max_length=500)]
 
@@ -27,11 +27,28 @@ class Answer(BaseModel):
     lean: Lean = Field(description="direction of the first ticker over the horizon; none if you have no view")
 
 
+Tools = tuple[Callable[..., Any], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One seat at the desk. `tools` are plain functions; the toolbox makes them callable by a model."""
+    """One seat at the desk. Tools are plain functions; the toolbox makes them callable by a model.
+
+    `tools` are at hand for every question, those of `by_kind` for questions of that kind alone: a prompt holds
+    what bears on it, and which tools it holds is fixed before any text is read.
+    """
 
     name: str
     instructions: str
-    tools: tuple[Callable[..., Any], ...]
+    tools: Tools
     output: type[BaseModel]
+    by_kind: Mapping[Kind, Tools] = field(default_factory=dict[Kind, Tools])
+
+    def tools_for(self, kind: Kind) -> Tools:
+        """The tools that a question of this kind has."""
+        return (*self.tools, *self.by_kind.get(kind, ()))
+
+    @property
+    def every_tool(self) -> Tools:
+        """All tools that this role may ever call."""
+        return (*self.tools, *(t for tools in self.by_kind.values() for t in tools))

@@ -21,7 +21,7 @@ from openoutcry.agents.toolbox import as_tool
 from openoutcry.agents.workbench import BLOCK, Workbench
 from openoutcry.core.claims import faults, references
 from openoutcry.core.errors import BrokenRun, UsageError
-from openoutcry.core.report import Dropped, Finding, NoFinding, Question
+from openoutcry.core.report import Dropped, Finding, Kind, NoFinding, Question
 from openoutcry.tools.documents import Document
 
 ROLES: dict[str, Role] = {m.ROLE.name: m.ROLE for m in (analyst, sentiment, risk, coordinator, reader)}
@@ -30,7 +30,10 @@ log = structlog.get_logger()
 
 
 class Team:
-    """Five agents and the models that speak for them. Holds nothing of a run; safe to share."""
+    """An agent a role and kind of question, and the models that speak for them.
+
+    Holds nothing of a run; safe to share. Each agent is built once, when it is first asked.
+    """
 
     def __init__(self, models: Mapping[str, Model], deadline: float) -> None:
         if odd := ROLES.keys() ^ models.keys():
@@ -40,7 +43,7 @@ class Team:
         pydantic_ai.BANNER_ENABLED = False  # its advertisement is not ours to print
         self.models = dict(models)
         self._deadline = deadline
-        self._agents = {name: _agent(role) for name, role in ROLES.items() if name != "reader"}
+        self._agents: dict[tuple[str, Kind], Agent[Workbench, Any]] = {}
         self._reader = Agent(output_type=Reading, instructions=reader.ROLE.instructions, deps_type=Document, retries=1)
         self._reader.output_validator(_quotes_occur)
 
@@ -48,7 +51,7 @@ class Team:
         """Ask *role*; whatever fails, the answer is typed."""
         name = self.models[role].model_name
         try:
-            answer = await self._ask(role, question.model_dump_json(), bench, calls)
+            answer = await self._ask(role, question.kind, question.model_dump_json(), bench, calls)
         except BrokenRun:
             raise
         except Exception as error:
@@ -61,7 +64,7 @@ class Team:
     async def synthesise(self, prompt: Mapping[str, Any], bench: Workbench, calls: list[Call]) -> Synthesis | NoFinding:
         """Ask the coordinator for the headline and its support."""
         try:
-            answer = await self._ask("coordinator", json.dumps(prompt), bench, calls)
+            answer = await self._ask("coordinator", Kind(prompt["kind"]), json.dumps(prompt), bench, calls)
         except BrokenRun:
             raise
         except Exception as error:
@@ -87,10 +90,12 @@ class Team:
             return None
         return result.output
 
-    async def _ask(self, role: str, prompt: str, bench: Workbench, calls: list[Call]) -> BaseModel:
+    async def _ask(self, role: str, kind: Kind, prompt: str, bench: Workbench, calls: list[Call]) -> BaseModel:
         model = Recording(self.models[role], role, calls)
+        if (role, kind) not in self._agents:
+            self._agents[role, kind] = _agent(ROLES[role], kind)
         async with asyncio.timeout(self._deadline):
-            result = await self._agents[role].run(prompt, deps=bench, model=model, usage_limits=LIMITS)
+            result = await self._agents[role, kind].run(prompt, deps=bench, model=model, usage_limits=LIMITS)
         return result.output
 
     def digests(self) -> dict[str, str]:
@@ -99,17 +104,17 @@ class Team:
 
 
 def _prompt_digest(role: Role) -> str:
-    tools = [as_tool(f).tool_def for f in role.tools]
+    tools = [as_tool(f).tool_def for f in role.every_tool]
     shapes = [(t.name, t.description, t.parameters_json_schema) for t in tools]
     return digest([role.instructions, shapes, role.output.model_json_schema()])
 
 
-def _agent(role: Role) -> Agent[Workbench, Any]:
+def _agent(role: Role, kind: Kind) -> Agent[Workbench, Any]:
     agent: Agent[Workbench, Any] = Agent(
         output_type=role.output,
         instructions=role.instructions,
         deps_type=Workbench,
-        tools=[as_tool(f) for f in role.tools],
+        tools=[as_tool(f) for f in role.tools_for(kind)],
         retries=1,
         name=role.name,
     )

@@ -104,7 +104,7 @@ def bare(stored: Bundle, documents: list[Document]) -> Callable[[], Awaitable[No
             models[name],
             output_type=role.output,
             instructions=role.instructions,
-            tools=[tool(f) for f in role.tools],
+            tools=[tool(f) for f in role.tools_for(stored.report.question.kind)],
         )
         for name, role in ROLES.items()
         if name != "reader"

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from openoutcry.core.evidence import Evidence, Frozen
+from openoutcry.core.limits import Verdict
 
 
 class Kind(StrEnum):
@@ -16,11 +17,12 @@ class Kind(StrEnum):
     VALUATION = "valuation"
     NEWS = "news"
     COMPARE = "compare"
+    BOOK = "book"
     UNKNOWN = "unknown"
 
 
 class Question(Frozen):
-    """What was asked, read into typed parts. `horizon` is in trading days."""
+    """What was asked, read into typed parts. `horizon` is in trading days; a question on the book has no ticker."""
 
     text: str
     kind: Kind
@@ -84,7 +86,8 @@ RoleResult = Annotated[Finding | NoFinding, Field(discriminator="status")]
 class Report(Frozen):
     """The answer, with everything needed to check it.
 
-    `view` names the evidence that carries the probabilities; `declined` is set when the desk does not
+    `view` names the evidence that carries the probabilities; `verdicts` say of each limit that is set whether the
+    book keeps it, by code and not by any model; `declined` is set when the desk does not
     answer such a question; `timings` are seconds and the only part that a replay may change.
     """
 
@@ -96,6 +99,7 @@ class Report(Frozen):
     claims: tuple[str, ...] = ()
     findings: tuple[RoleResult, ...] = ()
     view: str = ""
+    verdicts: tuple[Verdict, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     dropped: tuple[Dropped, ...] = ()
     not_computed: tuple[NotDone, ...] = ()

@@ -11,6 +11,7 @@ from pydantic_settings import (
 )
 
 from openoutcry.core.errors import UsageError
+from openoutcry.core.limits import Limits
 
 
 class Settings(BaseSettings):
@@ -22,6 +23,7 @@ class Settings(BaseSettings):
     deadline: float = Field(120.0, gt=0, description="seconds a role may take")
     concurrency: int = Field(8, ge=1, le=1024, description="questions in flight at once in ask_many")
     log_level: str = Field("warning", pattern="^(debug|info|warning|error)$")
+    limits: Limits = Field(Limits(), description="what the book may be at most; checked in every report")
 
     @classmethod
     def settings_customise_sources(

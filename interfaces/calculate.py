@@ -16,6 +16,7 @@ from openoutcry.tools import catalogue
 from openoutcry.tools.arguments import model_of, purpose
 from openoutcry.tools.tool import needs_data
 
+MOST_QUERIES = 3
 _SHOWN_WHOLE = (Unit.TEXT, Unit.DATE, Unit.COUNT, Unit.SESSIONS, Unit.PERIODS)
 
 
@@ -90,5 +91,9 @@ def evidence(made: Evidence) -> Iterator[str]:
         yield ""
         yield from (wrap(f"{key}: {value}", "convention  ", " " * 12) for key, value in made.conventions.items())
     yield from (wrap(m, "note        ", " " * 12) for m in made.missing)
+    if len(made.queries) > MOST_QUERIES:
+        rows = sum(query.rows for query in made.queries)
+        yield f"rows        {rows:,} of {len(made.queries)} queries; --json shows each with its SHA-256"
+        return
     for query in made.queries:
         yield f"rows        {query.rows:,}, SHA-256 {query.sha256}"

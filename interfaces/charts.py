@@ -3,15 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from html import escape
 from statistics import NormalDist, fmean, stdev
-from typing import Any
 
 from openoutcry.core.evidence import Evidence, Quote, Series, show
 from openoutcry.core.report import Report
-from openoutcry.interfaces import plot
-from openoutcry.interfaces.plot import Spec
+from openoutcry.interfaces import book_charts, plot
+from openoutcry.interfaces.plot import Picture, Spec
 
 HUES = (plot.VERMILLION, plot.VERMILLION, plot.GREY, plot.BLUE, plot.BLUE)
 TONES: dict[str, str] = dict(
@@ -20,21 +18,13 @@ TONES: dict[str, str] = dict(
 BINS = 45
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A plotly figure; *title* and *caption* hold references such as `{E3.var}`, never digits."""
-
-    title: str
-    caption: str
-    figure: Any
-
-
 def pictures(report: Report) -> list[Picture]:
     """Every picture that the evidence allows: views, distributions, prices, tones of documents."""
     drawn = [views(report)]
     drawn += [distribution(e, gaussian(report, e)) for e in report.evidence]
     drawn += [price(e) for e in longest_closes(report)]
     drawn += [tones(e) for e in report.evidence]
+    drawn += [book_charts.scenarios(e) or book_charts.contributions(e) for e in report.evidence]
     return [picture for picture in drawn if picture]
 
 

@@ -90,6 +90,7 @@ def _causes(a: Bundle, b: Bundle) -> Iterator[str]:
         ("question", x.question, y.question),
         ("as-of", x.as_of, y.as_of),
         ("data", x.snapshot, y.snapshot),
+        ("limits", x.limits, y.limits),
         ("prompt", x.prompts, y.prompts),
         ("model", x.models, y.models),
         ("code", x.code, y.code),

@@ -11,7 +11,7 @@ from openoutcry.core.claims import render, segments
 from openoutcry.core.evidence import Evidence
 from openoutcry.core.report import Report
 from openoutcry.interfaces.charts import pictures
-from openoutcry.interfaces.text import LEANS
+from openoutcry.interfaces.text import LEANS, STATES, verdict
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -105,6 +105,8 @@ def _context(report: Report) -> dict[str, Any]:
         "refused": [f"{n.tool}{f' of {n.ticker}' if n.ticker else ''}: {n.reason}" for n in report.not_computed],
         "dropped": [f"{d.role} said {d.claim!r}: {d.reason}" for d in report.dropped],
         "leans": LEANS,
+        "states": STATES,
+        "verdict": verdict,
         "pictures": drawn,
         "scripts": _scripts() if drawn else (),
         "pieces": partial(pieces, evidence=evidence),

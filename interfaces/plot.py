@@ -5,6 +5,7 @@ people and on light and dark paper. Text that came from data is escaped: plotly 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -13,6 +14,15 @@ SHADE, GRID, CLEAR = "rgba(213,97,29,0.18)", "rgba(128,136,144,0.22)", "rgba(0,0
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 
 Spec = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A plotly figure; *title* and *caption* hold references such as `{E3.var}`, never digits."""
+
+    title: str
+    caption: str
+    figure: Any
 
 
 def line(x: Sequence[Any], y: Sequence[Any], colour: str, width: float = 1.5, **more: Any) -> Spec:

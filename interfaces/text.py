@@ -2,10 +2,12 @@
 
 import shutil
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from openoutcry.core.claims import references, render
 from openoutcry.core.evidence import Evidence, Unit, show
+from openoutcry.core.limits import Verdict
 from openoutcry.core.report import Finding, Lean, NoFinding, Report
 
 LEANS = {
@@ -16,6 +18,7 @@ LEANS = {
     Lean.STRONG_UP: "leans strongly up",
     Lean.NONE: "takes no side",
 }
+STATES = {"pass": "kept", "breach": "broken", "unmeasured": "not measured"}
 
 
 _GIVEN = (Unit.TEXT, Unit.DATE, Unit.SESSIONS)
@@ -76,6 +79,25 @@ def answer_lines(answer: Report) -> Iterator[str]:
     if answer.view:
         yield ""
         yield from view(answer)
+    if answer.verdicts:
+        yield ""
+        yield f"Limits: {', '.join(f'{n} {s}' for s, n in Counter(STATES[v.status] for v in answer.verdicts).items())}"
+        yield from (_verdict(v, evidence) for v in answer.verdicts)
+
+
+def verdict(kept: Verdict) -> str:
+    """Whether one limit is kept, and by how much it is broken, with references."""
+    name = kept.limit.replace("_", " ")
+    if kept.status == "unmeasured":
+        return f"{name}: not measured, {kept.reason}"
+    told = f"{name} is {{{kept.value}}}, at most {{{kept.bound}}}"
+    return told if kept.status == "pass" else f"{told}: over by {{{kept.excess}}}"
+
+
+def _verdict(kept: Verdict, evidence: dict[str, Evidence]) -> str:
+    said = verdict(kept)
+    words = said if kept.status == "unmeasured" else render(said, evidence, cite=kept.status == "breach")
+    return wrap(words, f"  {STATES[kept.status].upper() if kept.status != 'pass' else 'kept':<12}", " " * 14)
 
 
 def claim(text: str, evidence: dict[str, Evidence], mark: str = "- ") -> str:

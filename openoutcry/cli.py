@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -238,12 +238,12 @@ class _Tools(click.Group):
         """The command of one tool. Raises UsageError where there is none."""
         from openoutcry.interfaces import calculate
         from openoutcry.tools import catalogue
-        from openoutcry.tools.tool import needs_data
+        from openoutcry.tools.tool import reads_data
 
         function = catalogue.named(cmd_name)
         extra = [
             click.Option(["--json", "as_json"], is_flag=True, help="Print the Evidence as JSON, every digit."),
-            *(_DATA if needs_data(function) else []),
+            *(_DATA if reads_data(function) else []),
         ]
 
         @click.pass_context
@@ -286,41 +286,33 @@ def tool(ctx: click.Context) -> None:
 
 def _run_tool(ctx: click.Context, function: Callable[..., Any], values: dict[str, Any]) -> None:
     """Call *function* over a file's series, the warehouse or nothing, and print its Evidence."""
-    from contextlib import ExitStack
-
-    from openoutcry.core.clock import AsOf
     from openoutcry.core.settings import load
     from openoutcry.interfaces import calculate
     from openoutcry.interfaces.logs import configure
-    from openoutcry.tools.given import Given
-    from openoutcry.tools.tool import needs_data
-    from openoutcry.tools.view import NO_DATA, Warehouse
+    from openoutcry.tools import catalogue
+    from openoutcry.tools.view import Warehouse
 
     path, home = ctx.obj
     settings = load(path)
     configure(settings.log_level)
-    as_json, as_of = values.pop("as_json"), values.pop("_as_of", None)
-    returns, prices, scale = (values.pop(n, None) for n in ("_returns", "_prices", "_scale"))
-    given = {name: value for name, value in values.items() if value is not None}
+    as_json, as_of, scale = values.pop("as_json"), values.pop("_as_of", None), values.pop("_scale", 1.0)
+    returns, prices = (values.pop(n, None) or None for n in ("_returns", "_prices"))
     with ExitStack() as stack:
-        if returns and prices:
-            raise UsageError("expected --returns or --prices, got both; call the tool once for each")
-        if returns or prices:
-            holds = "returns" if returns else "prices"
-            view = Given.read(returns or prices, holds, as_of, scale=scale or 1.0)
-            if "ticker" in values and "ticker" not in given and len(view.tickers) == 1:
-                given["ticker"] = view.tickers[0]
-        elif needs_data(function):
-            warehouse = stack.enter_context(closing(Warehouse.open(home or settings.home)))
-            view = warehouse.view(AsOf.parse(as_of) if as_of else None)
-        else:
-            view = NO_DATA
-        made = function(view, **given)
+        made = catalogue.call(
+            function,
+            {name: value for name, value in values.items() if value is not None},
+            warehouse=lambda: stack.enter_context(closing(Warehouse.open(home or settings.home))),
+            limits=settings.limits,
+            as_of=as_of,
+            returns=returns,
+            prices=prices,
+            scale=scale,
+        )
     if as_json:
         click.echo(made.model_dump_json(indent=2))
-    else:
-        for line in calculate.evidence(made):
-            click.echo(line)
+        return
+    for line in calculate.evidence(made):
+        click.echo(line)
 
 
 if __name__ == "__main__":

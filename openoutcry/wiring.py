@@ -22,12 +22,13 @@ from openoutcry.agents.team import ROLES, Team
 from openoutcry.agents.workbench import Live
 from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import ModelError, OutcryError, UsageError
-from openoutcry.core.evidence import Query
+from openoutcry.core.evidence import Evidence, Query
 from openoutcry.core.report import NoFinding, Question, Report
 from openoutcry.core.settings import Settings, load
 from openoutcry.interfaces.logs import configure
 from openoutcry.interfaces.page import Shown
-from openoutcry.tools import warehouse
+from openoutcry.tools import catalogue, warehouse
+from openoutcry.tools.given import Source
 from openoutcry.tools.ingest import ingest
 from openoutcry.tools.intake import Intake
 from openoutcry.tools.view import View, Warehouse
@@ -105,7 +106,7 @@ class Desk:
         tickers = (tickers,) if isinstance(tickers, str) else tickers
         view, question = await asyncio.to_thread(self._read, text, as_of, tickers, horizon, previous)
         run, started = bundle.new_run()
-        floor = Floor(run, view, self.team, Live(), watch)
+        floor = Floor(run, view, self.team, Live(), watch, self.settings.limits)
         with structlog.contextvars.bound_contextvars(run=run):
             log.info("run began", kind=question.kind, tickers=question.tickers, as_of=str(view.as_of))
             report = await answer(question, floor)
@@ -155,6 +156,30 @@ class Desk:
 
         return list(await asyncio.gather(*map(one, asked)))
 
+    def tool(
+        self,
+        name: str,
+        *,
+        as_of: str | None = None,
+        returns: Source = None,
+        prices: Source = None,
+        **arguments: Any,
+    ) -> Evidence:
+        """Call one numeric tool by itself, as `outcry tool` does, over the data known at *as_of*.
+
+        *returns* or *prices* (a file, arrays by name, or a pandas frame) takes the place of the warehouse; its
+        columns take the place of tickers. Raises UsageError or DataError, each with one line.
+        """
+        return catalogue.call(
+            catalogue.named(name),
+            arguments,
+            warehouse=self.warehouse,
+            limits=self.settings.limits,
+            as_of=as_of,
+            returns=returns,
+            prices=prices,
+        )
+
     def ingest(self, *paths: str | Path, sample: bool = False) -> list[Intake]:
         """Load files, or folders of them, as `outcry ingest` does; what became of each, refused rows included.
 
@@ -179,7 +204,8 @@ class Desk:
         stored = self.load(run)
         report = stored.report
         view = View.detached(AsOf.parse(report.as_of), stored.manifest.snapshot)
-        return Shown.of(await answer(report.question, Floor(report.run, view, Rerun(stored), Kept(stored))))
+        floor = Floor(report.run, view, Rerun(stored), Kept(stored), limits=stored.manifest.limits)
+        return Shown.of(await answer(report.question, floor))
 
     def again(self, stored: bundle.Bundle, query: Query) -> str:
         """Run a statement of a stored run once more on its snapshot and say whether the rows are the same."""
@@ -199,6 +225,7 @@ class Desk:
             prompts=self._prompts,
             code=self._code,
             version=openoutcry.__version__,
+            limits=self.settings.limits,
         )
 
     @cached_property

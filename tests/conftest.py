@@ -14,11 +14,12 @@ from hypothesis import settings
 from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import DataError
 from openoutcry.core.evidence import Evidence
+from openoutcry.core.limits import Limits
 from openoutcry.core.report import Lean
 from openoutcry.tools import catalogue, lean
 from openoutcry.tools.arguments import model_of
 from openoutcry.tools.ingest import ingest
-from openoutcry.tools.tool import needs_data
+from openoutcry.tools.tool import reads_data
 from openoutcry.tools.view import View, Warehouse
 from openoutcry.tools.warehouse import current
 
@@ -34,14 +35,21 @@ STANDS_FOR: dict[str, Callable[[str, str], object]] = {
     "benchmark": lambda t, o: o,
     "tickers": lambda t, o: [t, o],
     "factors": lambda t, o: [o],
+    "limits": lambda t, o: Limits(gross_value=1.0, single_position=0.5, value_at_risk=0.1, stress_loss=0.2),
 }
 """What a required argument is given, by its name, for one ticker and another."""
 VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "event_study": [{"model": "mean"}],
+    "walk_forward": [{"window": 600}, {"window": 500, "method": "max_sharpe", "risk_free": -1.0}],
     "returns": [{"horizon": 5}],
     "value_at_risk": [
         {"horizon": 2, "confidence": 0.95},
         {"horizon": 1, "confidence": 0.9, "method": "gaussian"},
     ],
+    "var_backtest": [{"window": 250, "test": 100, "confidence": 0.95}],
+    "portfolio_value_at_risk": [{"horizon": 2, "confidence": 0.95}],
+    "portfolio_var_backtest": [{"window": 200, "test": 100}],
+    "ta_lib": [{"function": "AROON"}],
     "document_search": [{}, {"query": "profit warning", "days": 3650}],
     "query": [
         {"table": "prices", "columns": ["close"], "order_by": "date", "descending": True},
@@ -57,7 +65,7 @@ def _calls() -> Iterator[tuple[str, Tool]]:
     """Every tool that reads the view, except `sql`, which starts a process."""
     tools = {n: f for topic in catalogue.by_topic().values() for n, f in topic.items()}
     for name, function in tools.items():
-        if needs_data(function) and name != "sql":
+        if reads_data(function) and name != "sql":
             for i, more in enumerate(VARIANTS.get(name, [{}])):
                 yield f"{name} {i}", _call(function, more)
     yield "combine_views one", lambda v, t, o: lean.combine_views(v, (t,), 5, {"analyst": Lean.UP})
@@ -65,8 +73,9 @@ def _calls() -> Iterator[tuple[str, Tool]]:
 
 
 def _call(function: Callable[..., Evidence], more: dict[str, Any]) -> Tool:
-    required = [n for n, f in model_of(function).model_fields.items() if f.is_required() and n not in more]
-    return lambda v, t, o: function(v, **{n: STANDS_FOR[n](t, o) for n in required}, **more)
+    fields = model_of(function).model_fields
+    named = [n for n, f in fields.items() if (f.is_required() or n == "ticker") and n not in more]
+    return lambda v, t, o: function(v, **{n: STANDS_FOR[n](t, o) for n in named}, **more)
 
 
 TOOLS = dict(_calls())

@@ -71,6 +71,11 @@ def _mapped(value: object) -> object:
     return {name.strip(): number.strip() for name, _, number in pairs}
 
 
+def _digit(value: object) -> object:
+    """A digit as a command line gives it into a number, for a choice among numbers."""
+    return int(value) if isinstance(value, str) and value.strip().isdigit() else value
+
+
 LISTED, MAPPED = BeforeValidator(_listed), BeforeValidator(_mapped)
 Reference = Annotated[str, Field(pattern=r"^\{?E\d+\.[a-z][a-z0-9_]*\}?$")]
 _KNOWN = WithJsonSchema({"type": "string", "pattern": _SYMBOL, "description": "ticker symbol, e.g. AAPL"})
@@ -91,7 +96,7 @@ Periods = Annotated[
     float | None,
     Field(gt=0, le=366, description="periods a year; if not given 252 for sessions, or as a file's dates tell"),
 ]
-Ddof = Annotated[Literal[0, 1], Field(description="divisor of a variance: n - ddof")]
+Ddof = Annotated[Literal[0, 1], BeforeValidator(_digit), Field(description="divisor of a variance: n - ddof")]
 RiskFree = Annotated[FiniteFloat, Measured(Reference), Field(description="risk-free rate a year, e.g. 0.02")]
 Day = Annotated[date, Field(description="a day, e.g. 2022-06-30")]
 

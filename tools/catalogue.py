@@ -1,26 +1,32 @@
 """All tools by name and topic. Importing them is light: a heavy library loads when its tool runs."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from typing import Any
 
+from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import UsageError
 from openoutcry.core.evidence import Evidence
-from openoutcry.tools.tool import is_tool
+from openoutcry.core.limits import Limits
+from openoutcry.tools.arguments import model_of
+from openoutcry.tools.given import Source, given
+from openoutcry.tools.tool import is_tool, needs_data
+from openoutcry.tools.view import NO_DATA, View, Warehouse
 
 TOPICS: dict[str, tuple[str, ...]] = {
-    "prices": ("prices", "technical"),
-    "risk": ("risk", "garch", "backtest"),
+    "prices": ("prices", "technical", "technical_bars"),
+    "risk": ("risk", "screen", "drawdowns", "delta_normal", "extremes", "garch", "backtest"),
     "performance": ("performance", "sharpe"),
-    "portfolio": ("portfolio",),
-    "factors and events": ("factors", "events"),
+    "book": ("book", "portfolio_risk", "stress", "limits"),
+    "portfolio": ("portfolio", "rebalancing", "kelly"),
+    "factors and events": ("factors", "betas", "events"),
     "options": ("options",),
     "rates": ("rates",),
-    "statements": ("statements", "scores"),
+    "statements": ("statements", "dupont", "altman", "piotroski", "beneish"),
     "calendar": ("sessions",),
-    "data": ("book", "documents", "query"),
+    "data": ("documents", "query"),
 }
 Function = Callable[..., Evidence]
 
@@ -36,6 +42,36 @@ def by_topic() -> dict[str, dict[str, Function]]:
 
 def _tools(module: str) -> list[tuple[str, Any]]:
     return [(n, f) for n, f in vars(import_module(module)).items() if is_tool(f) and f.__module__ == module]
+
+
+def call(
+    function: Function,
+    arguments: Mapping[str, Any],
+    *,
+    warehouse: Callable[[], Warehouse],
+    limits: Limits,
+    as_of: str | None = None,
+    returns: Source = None,
+    prices: Source = None,
+    scale: float = 1.0,
+) -> Evidence:
+    """Call a tool by itself: over given series, else over the *warehouse* where it reads data, else over nothing.
+
+    A file of one column needs no ticker; *limits* are those of the settings, for the tool that takes some.
+    """
+    filled = dict(arguments)
+    takes = model_of(function).model_fields
+    if returns is not None or prices is not None:
+        view: View = given(returns, prices, as_of, scale)
+        if len(view.tickers) == 1 and "ticker" in takes:
+            filled.setdefault("ticker", view.tickers[0])
+    elif needs_data(function) or "ticker" in filled or as_of:
+        view = warehouse().view(AsOf.parse(as_of) if as_of else None)
+    else:
+        view = NO_DATA
+    if "limits" in takes:
+        filled.setdefault("limits", limits)
+    return function(view, **filled)
 
 
 def named(name: str) -> Function:

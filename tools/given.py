@@ -24,6 +24,7 @@ from openoutcry.tools.table import Rows
 from openoutcry.tools.view import View
 
 Holds = Literal["returns", "prices"]
+Source = str | Path | tuple[str | Path, ...] | Mapping[str, Any] | None
 BLANKS = ("", "na", "n/a", "nan", "null", "none", ".", "-", "#n/a")
 BAR = ("open", "high", "low", "close")
 PACES = ((4, 252), (10, 52), (45, 12), (135, 4))  # median days between rows, up to which a year holds so many
@@ -164,6 +165,21 @@ class Given(View):
         """As of the newest date; of nothing where the series is not dated."""
         made = super().evidence(*given, **named)
         return made if self._dated else made.model_copy(update={"as_of": ""})
+
+
+def given(returns: Source, prices: Source, as_of: str | None = None, scale: float = 1.0) -> Given:
+    """A view over returns or over prices: a file, several, arrays by name, or a pandas frame.
+
+    *scale* is a factor on returns from files, 0.01 for percent. Raises UsageError where both are given.
+    """
+    if returns is not None and prices is not None:
+        raise UsageError("expected returns or prices, got both; call the tool once for each")
+    holds, series = ("prices", prices) if returns is None else ("returns", returns)
+    if isinstance(series, str | Path):
+        return Given.read([Path(series)], holds, as_of, scale=scale)
+    if isinstance(series, tuple):
+        return Given.read(map(Path, series), holds, as_of, scale=scale)
+    return Given.of(series or {}, holds, as_of=as_of)
 
 
 def _pace(dates: NDArray[np.datetime64]) -> float:

@@ -24,6 +24,8 @@ from pydantic import (
 
 from openoutcry.core.clock import CLOSE, NEW_YORK, AsOf, new_york_date
 from openoutcry.core.errors import UsageError
+from openoutcry.tools.items import Item
+from openoutcry.tools.occ import Contract
 
 
 def _moment(value: object) -> object:
@@ -70,30 +72,21 @@ def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
 
 
+def _instrument(value: object) -> object:
+    """A ticker, or an option's OCC symbol without its padding."""
+    contract = Contract.parse(value) if isinstance(value, str) else None
+    return contract.symbol if contract else _upper(value)
+
+
 Ticker = Annotated[str, BeforeValidator(_upper), Field(pattern=r"^[A-Z][A-Z0-9.\-]{0,11}$")]
+_OPTION = r"[A-Z]{1,6}\d{6}[CP]\d{8}"
+Instrument = Annotated[str, BeforeValidator(_instrument), Field(pattern=rf"^([A-Z][A-Z0-9.\-]{{0,11}}|{_OPTION})$")]
 Day = Annotated[date, BeforeValidator(_day)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 _DAY = TypeAdapter[date](Day)
 Number = Annotated[FiniteFloat, BeforeValidator(_number)]
 Price = Annotated[Number, Field(gt=0)]
 Label = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_\-]{0,31}$")]
-
-
-class Item(StrEnum):
-    """Statement items, in US dollars unless the name says otherwise; flows are one quarter's.
-
-    Equity is that of the company's own shareholders, without minority interests.
-    """
-
-    REVENUE = "revenue"
-    GROSS_PROFIT = "gross_profit"
-    OPERATING_INCOME = "operating_income"
-    NET_INCOME = "net_income"
-    EPS_DILUTED = "eps_diluted"
-    SHARES_DILUTED = "shares_diluted"
-    TOTAL_ASSETS = "total_assets"
-    TOTAL_LIABILITIES = "total_liabilities"
-    TOTAL_EQUITY = "total_equity"
 
 
 class DocumentKind(StrEnum):
@@ -160,16 +153,22 @@ class PriceRow(Row):
 
 
 class FundamentalRow(Row):
-    """One item of one quarter, as filed."""
+    """One item of one quarter (2021Q4) or one fiscal year (2021FY), which may end on the same day, as filed."""
 
-    key = ("ticker", "period_end", "item")
+    key = ("ticker", "fiscal_period", "period_end", "item")
     ticker: Ticker
-    fiscal_period: Annotated[str, Field(pattern=r"^\d{4}Q[1-4]$")]
+    fiscal_period: Annotated[str, Field(pattern=r"^\d{4}(Q[1-4]|FY)$")]
     period_end: Day
     item: Item
     value: Number
     form: Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9\-/]{0,9}$")] = "10-Q"
     known_at: Moment = Field(validation_alias=AliasChoices("known_at", "filed", "filing_date"))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _years_are_in_10_ks(cls, values: dict[str, Any]) -> dict[str, Any]:
+        yearly = str(values.get("fiscal_period")).strip().endswith("FY")
+        return values if values.get("form") or not yearly else values | {"form": "10-K"}
 
     @model_validator(mode="after")
     def _filed_after(self) -> Self:
@@ -208,12 +207,15 @@ class DocumentRow(Row):
 
 
 class PositionRow(Row):
-    """A holding of a book at the end of a day; `quantity` in shares, short is negative."""
+    """A holding of a book at the end of a day: shares, or contracts of an option; short is negative.
+
+    `ticker` may be the OCC symbol of a listed option, such as AAPL220916P00130000.
+    """
 
     key = ("book", "date", "ticker")
     book: Label = "main"
     date: Day
-    ticker: Ticker
+    ticker: Instrument
     quantity: Number
 
     @model_validator(mode="before")

@@ -1,80 +1,44 @@
 """What the company reported, as filed and as known: growth, margins, and what the price pays for them."""
 
-from dataclasses import dataclass
-from datetime import date
+import math
 from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from openoutcry.core.clock import new_york_date
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
-from openoutcry.tools.arguments import Ticker
+from openoutcry.tools.arguments import Positive, Ticker
 from openoutcry.tools.closes import SPLIT_JUMP, Prices, jump
-from openoutcry.tools.figures import day, fraction, multiple, per_share, text, usd
+from openoutcry.tools.figures import day, fraction, multiple, per_share, text, usd, years
+from openoutcry.tools.items import Item
+from openoutcry.tools.periods import YEAR, Basis, Period, apart, four_to, periods, quarters
 from openoutcry.tools.prices import stale
-from openoutcry.tools.rows import Item
-from openoutcry.tools.table import Rows
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import View
+from openoutcry.tools.view import NO_DATA, View
 
-YEAR = (350, 380)
-QUARTER = (70, 125)
 ADJUSTMENT_DAYS = 366
-
-
-@dataclass(frozen=True, slots=True)
-class Quarter:
-    """One quarter's items, as known; `filed` is when the newest of them became known."""
-
-    period: str
-    end: date
-    filed: date
-    items: dict[str, float]
-
-
-def _quarters(view: View, ticker: str) -> tuple[list[Quarter], Rows]:
-    """Quarters known by now, newest first. Raises NotComputed where there are none."""
-    rows = view.query(
-        "SELECT period_end, fiscal_period, item, value, known_at FROM fundamentals WHERE ticker = ? "
-        "ORDER BY period_end DESC, item",
-        [ticker],
-    )
-    if not len(rows):
-        raise NotComputed(f"needs quarterly figures; none of {ticker} is known by {view.as_of}: ingest fundamentals")
-    found: dict[date, Quarter] = {}
-    cells = zip(*(rows.cells(n) for n in ("fiscal_period", "item", "value")), strict=True)
-    for end, moment, (period, item, value) in zip(
-        rows.days("period_end"), rows.moments("known_at"), cells, strict=True
-    ):
-        known = new_york_date(moment)
-        quarter = found.setdefault(end, Quarter(period, end, known, {}))
-        quarter.items[item] = value
-        if known > quarter.filed:
-            found[end] = Quarter(period, end, known, quarter.items)
-    return list(found.values()), rows
-
-
-def _apart(quarters: list[Quarter], latest: Quarter, span: tuple[int, int]) -> Quarter | None:
-    """The quarter that ended *span* days before *latest*."""
-    return next((q for q in quarters if span[0] <= (latest.end - q.end).days <= span[1]), None)
+_SAME = {"quarter": "the same quarter a year before", "year": "the year before"}
+ChosenBasis = Annotated[Basis, Field(description="what is compared: one fiscal quarter, or one fiscal year")]
 
 
 @tool
-def growth(view: View, ticker: Ticker) -> Evidence:
-    """The latest quarter's revenue and net income against the same quarter a year before, as filed.
+def growth(view: View, ticker: Ticker, basis: ChosenBasis = "quarter") -> Evidence:
+    """The latest quarter's or year's revenue and net income against the same a year before, as filed.
 
-    Growth of net income is given only where both quarters earned a profit. Raises NotComputed without
-    the latest quarter's revenue or without a quarter a year before.
+    *basis* `year` takes annual rows, or else four quarters. Growth of net income is given only where both
+    earned a profit. Raises NotComputed without the latest revenue or without the quarter or year before.
     """
-    quarters, rows = _quarters(view, ticker)
-    latest = quarters[0]
-    before = _apart(quarters, latest, YEAR)
+    known, rows = periods(view, ticker, basis)
+    latest = known[0]
+    before = apart(known, latest, YEAR)
     if before is None:
-        raise NotComputed(f"needs the quarter a year before {latest.period}; {ticker} has {len(quarters)} quarters")
+        wanted = "the quarter a year before" if basis == "quarter" else "the year before"
+        raise NotComputed(f"needs {wanted} {latest.period}; {ticker} has {len(known)} {basis}s")
     if Item.REVENUE not in latest.items or not before.items.get(Item.REVENUE, 0) > 0:
         raise NotComputed(f"needs revenue of {latest.period} and {before.period} of {ticker}")
-    figures = _heading(ticker, latest) | {"year_ago": text(before.period)}
+    figures = heading(ticker, latest) | {"year_ago": text(before.period)}
     missing: list[str] = []
     for item in (Item.REVENUE, Item.NET_INCOME):
         now, then = latest.items.get(item), before.items.get(item)
@@ -88,33 +52,60 @@ def growth(view: View, ticker: Ticker) -> Evidence:
             missing.append(f"{ticker} {item} growth: a loss in {latest.period} or {before.period}")
     return view.evidence(
         figures,
-        [rows],
-        conventions={"basis": "one fiscal quarter, as filed, against the same quarter a year before"},
+        rows,
+        conventions={"basis": f"one fiscal {basis}, as filed, against {_SAME[basis]}"},
         missing=missing,
     )
 
 
-def _heading(ticker: str, quarter: Quarter) -> dict[str, Figure]:
+def heading(ticker: str, period: Period) -> dict[str, Figure]:
+    """Whose figures these are, and of when."""
     return {
         "ticker": text(ticker),
-        "period": text(quarter.period),
-        "period_end": day(quarter.end),
-        "filed": day(quarter.filed),
+        "period": text(period.period),
+        "period_end": day(period.end),
+        "filed": day(period.filed),
     }
 
 
 @tool
-def margins(view: View, ticker: Ticker) -> Evidence:
-    """Gross, operating and net margin of the latest quarter, and the net margin's change over a year.
+def compound_growth(
+    view: View = NO_DATA,
+    *,
+    begin: Annotated[Positive, Field(description="value at the start")],
+    end: Annotated[Positive, Field(description="value at the end")],
+    periods: Annotated[Positive, Field(description="years (or periods) between them: 2018 to 2021 are 3")],
+) -> Evidence:
+    """Compound annual growth rate (CAGR) of a value from *begin* to *end* over *periods* years.
 
-    Fractions of revenue. An item that was not filed is listed as missing. Raises NotComputed without revenue.
+    (end / begin) ** (1 / periods) - 1, as Excel's RRI(periods, begin, end). Raises UsageError for a value that
+    is not above zero, and NotComputed where the rate is beyond what a number can hold.
     """
-    quarters, rows = _quarters(view, ticker)
-    latest, before = quarters[0], _apart(quarters, quarters[0], YEAR)
+    try:
+        rate = (end / begin) ** (1 / periods) - 1
+    except OverflowError:
+        rate = math.inf
+    if not math.isfinite(rate) or not math.isfinite(end / begin):
+        raise NotComputed(f"needs values that a rate can link; got {begin:g} to {end:g} over {periods:g}")
+    return view.evidence(
+        {"growth": fraction(rate), "total_growth": fraction(end / begin - 1), "periods": years(periods)},
+        conventions={"compounding": "once a period; a period is a year unless told otherwise"},
+    )
+
+
+@tool
+def margins(view: View, ticker: Ticker, basis: ChosenBasis = "quarter") -> Evidence:
+    """Gross, operating and net margin of the latest quarter or year, and the net margin's change over a year.
+
+    Fractions of revenue; *basis* `year` takes annual rows, or else four quarters. An item that was not filed
+    is listed as missing. Raises NotComputed without revenue.
+    """
+    known, rows = periods(view, ticker, basis)
+    latest, before = known[0], apart(known, known[0], YEAR)
     revenue = latest.items.get(Item.REVENUE, 0.0)
     if revenue <= 0:
         raise NotComputed(f"needs positive revenue of {latest.period} of {ticker}")
-    figures, missing = _heading(ticker, latest), list[str]()
+    figures, missing = heading(ticker, latest), list[str]()
     for name, item in (
         ("gross", Item.GROSS_PROFIT),
         ("operating", Item.OPERATING_INCOME),
@@ -130,8 +121,8 @@ def margins(view: View, ticker: Ticker) -> Evidence:
         figures["year_ago"] = text(before.period)
     return view.evidence(
         figures,
-        [rows],
-        conventions={"basis": "one fiscal quarter, as filed; changes are differences of fractions"},
+        rows,
+        conventions={"basis": f"one fiscal {basis}, as filed; changes are differences of fractions"},
         missing=missing,
     )
 
@@ -144,12 +135,12 @@ def valuation(view: View, ticker: Ticker) -> Evidence:
     diluted EPS, where the share count jumps between them (a split: EPS as filed do not add up), or where
     the only price is adjusted for splits and dividends of more than a year after the as-of.
     """
-    quarters, rows = _quarters(view, ticker)
-    year = _last_four(ticker, quarters)
+    known, rows = quarters(view, ticker)
+    year = _last_four(ticker, known)
     prices = view.prices(ticker)
-    price, notes = _price(prices, year[0])
+    price, notes = price_on(prices, year[0])
     earnings = sum(q.items[Item.EPS_DILUTED] for q in year)
-    figures = _heading(ticker, year[0]) | {
+    figures = heading(ticker, year[0]) | {
         "close": per_share(price),
         "price_date": day(prices.last_date()),
         "eps": per_share(earnings),
@@ -178,7 +169,7 @@ def valuation(view: View, ticker: Ticker) -> Evidence:
     )
 
 
-def _price(prices: Prices, latest: Quarter) -> tuple[float, list[str]]:
+def price_on(prices: Prices, latest: Period) -> tuple[float, list[str]]:
     """The newest close on the share count of *latest*, and what to know of it. Raises NotComputed where in doubt."""
     last, ticker = prices.last_date(), prices.ticker
     if prices.traded is not None:
@@ -199,16 +190,14 @@ def _price(prices: Prices, latest: Quarter) -> tuple[float, list[str]]:
     return float(prices.values[-1]), [note]
 
 
-def _shares(quarter: Quarter) -> float:
+def _shares(quarter: Period) -> float:
     """Diluted shares as filed, or as implied by net income and EPS; 0 where neither is known."""
     income, eps = quarter.items.get(Item.NET_INCOME, 0.0), quarter.items[Item.EPS_DILUTED]
     return quarter.items.get(Item.SHARES_DILUTED) or (abs(income / eps) if eps else 0.0)
 
 
-def _last_four(ticker: str, quarters: list[Quarter]) -> list[Quarter]:
-    year = [quarters[0]]
-    while len(year) < 4 and (before := _apart(quarters, year[-1], QUARTER)):
-        year.append(before)
+def _last_four(ticker: str, quarters: list[Period]) -> list[Period]:
+    year = four_to(quarters[0], quarters)
     known = [q for q in year if Item.EPS_DILUTED in q.items]
     if len(known) < 4:
         raise NotComputed(f"needs diluted EPS of four consecutive quarters; {ticker} has {len(known)}")

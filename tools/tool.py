@@ -27,8 +27,10 @@ def tool(function: F) -> F:
 
     @wraps(function)
     def call(*given: Any, **named: Any) -> Evidence:
-        bound = signature.bind(*given, **named)
+        bound = signature.bind_partial(*given, **named)
         bound.apply_defaults()
+        if first not in bound.arguments:
+            raise TypeError(f"{function.__name__}: expected the {first} first; Desk.tool and `outcry tool` give it")
         view = bound.arguments.pop(first)
         values = _checked(function, view, bound.arguments)
         return stamped(function(view, **values), function.__name__, values)
@@ -43,8 +45,13 @@ def is_tool(value: object) -> bool:
 
 
 def needs_data(function: Callable[..., Any]) -> bool:
-    """Whether the tool reads data, so that it cannot go without a view."""
+    """Whether the tool cannot go without data."""
     return next(iter(inspect.signature(function).parameters.values())).default is inspect.Parameter.empty
+
+
+def reads_data(function: Callable[..., Any]) -> bool:
+    """Whether the tool reads data, always or where a ticker is named; else it is a calculator alone."""
+    return needs_data(function) or "ticker" in inspect.signature(function).parameters
 
 
 def stamped(evidence: Evidence, name: str, arguments: Mapping[str, Any]) -> Evidence:

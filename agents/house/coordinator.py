@@ -13,11 +13,17 @@ from openoutcry.core.report import Kind
 RISKY = re.compile(r"\b(risk\w*|var|volatil\w*|los[es]\w*|drawdowns?|downside|safe\w*)\b", re.IGNORECASE)
 PRICED = re.compile(r"\b(cheap\w*|expensive|valu\w*|p/?e|multiples?)\b", re.IGNORECASE)
 FEW = 30
+LIMITS = "Of {limits} limits set for the book, {broken} are broken."
 HEADLINES: dict[Kind, tuple[str, ...]] = {
     Kind.RISK: (
         "value_at_risk",
         "At {confidence} confidence {ticker} loses no more than {var} of its value over {horizon}; when it does lose "
         "more, the loss averages {es}.",
+    ),
+    Kind.BOOK: (
+        "portfolio_value_at_risk",
+        "At {confidence} confidence the book loses no more than {var_usd}, or {var} of its gross value, over "
+        "{horizon}; when it does lose more, the loss averages {es_usd}.",
     ),
     Kind.VALUATION: (
         "valuation",
@@ -47,6 +53,7 @@ def rules(prompt: str, results: Sequence[Result]) -> Synthesis:
     claims = [chance] if headline and chance else []
     if view and sum(name.endswith("_p_up") for name in view.figures) > 1:
         claims += _apart(view)
+    claims += [c for e in evidence.values() if e.tool == "check_limits" and (c := fill(LIMITS, e))]
     said = [c for f in asked["findings"] for c in f["claims"]]
     first = headline or chance or (said[0] if said else "")
     return Synthesis(headline=first, claims=[c for c in claims if c and c != first][:5])
@@ -64,7 +71,8 @@ def _headline(asked: dict[str, Any], evidence: list[Result]) -> str:
     if kind is Kind.COMPARE:
         return _compared(asked["question"], tickers, evidence)
     tool, *sentences = HEADLINES.get(kind, ("",))
-    told = [(r, c) for r in _about(tickers[0], tool, evidence) for s in sentences if (c := fill(s, r))]
+    about = _about(tickers[0], tool, evidence) if tickers else [r for r in evidence if r.tool == tool]
+    told = [(r, c) for r in about for s in sentences if (c := fill(s, r))]
     if not told:
         return ""
     result, headline = told[0]

@@ -26,15 +26,59 @@ POSITION = (
     "The book holds {shares} shares of {ticker}, worth {value} at the {basis}, or {gross_share} of its gross value."
 )
 
+BOOK_VAR = (
+    "By the history of what it holds, the book loses more than {var} of its gross value, or {var_usd}, over {horizon} "
+    "only beyond {confidence} confidence, and then {es} on average."
+)
+BOOK_LARGEST = "Of its lines {largest} adds most to that bound, {largest_component}."
+BOOK_NORMAL = "A normal curve through the same returns puts that bound at {var}."
+BOOK_STRESS = (
+    "Of {scenarios} stress scenarios the worst is {worst}: the book would change by {worst_profit}, or {worst_share} "
+    "of its gross value."
+)
+BOOK_TESTED = (
+    "Over the last {observations} sessions its one-day bound at {confidence} confidence was broken on {exceptions}, "
+    "where {expected} are expected: the Basel traffic light is {zone}."
+)
+
 
 def rules(prompt: str, results: Sequence[Result]) -> list[Step] | Answer:
     """Measure each ticker, then fill the sentences that have figures."""
     question = Question.model_validate_json(prompt)
+    if question.kind is Kind.BOOK:
+        return _of_the_book(question, results)
     if not results:
         return [step for ticker in question.tickers for step in _steps(question, ticker)]
     claims = [c for c in (_claim(r, results) for r in results) if c]
     lean = Lean.NONE if question.kind is Kind.COMPARE else _lean(results)
     return Answer(claims=claims[:8], lean=lean)
+
+
+def _of_the_book(question: Question, results: Sequence[Result]) -> list[Step] | Answer:
+    """Measure the book as a whole, then say it."""
+    at: dict[str, object] = {"horizon": question.horizon, "confidence": question.confidence}
+    if question.horizon > LONG:
+        at["window"] = min(10_000, 40 * question.horizon)
+    if not results:
+        return [
+            Step("portfolio_value_at_risk", at),
+            Step("portfolio_value_at_risk", {**at, "method": "gaussian", "contribution": "none"}),
+            Step("stress_test", {}),
+            Step("portfolio_var_backtest", {"confidence": question.confidence}),
+        ]
+    said: list[str] = []
+    for result in results:
+        normal = result.arguments.get("method") == "gaussian"
+        said += [fill(t, result) for t in _BOOK["gaussian" if normal else result.tool]]
+    return Answer(claims=[c for c in said if c], lean=Lean.NONE)
+
+
+_BOOK = {
+    "portfolio_value_at_risk": (BOOK_VAR, BOOK_LARGEST),
+    "gaussian": (BOOK_NORMAL,),
+    "stress_test": (BOOK_STRESS,),
+    "portfolio_var_backtest": (BOOK_TESTED,),
+}
 
 
 def _steps(question: Question, ticker: str) -> list[Step]:

@@ -18,8 +18,9 @@ from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import BrokenRun, ModelError, UsageError
 from openoutcry.core.evidence import Query
 from openoutcry.interfaces.explain import diff, explain
+from openoutcry.tools.drawdowns import drawdown
 from openoutcry.tools.ingest import ingest
-from openoutcry.tools.risk import drawdown, volatility
+from openoutcry.tools.risk import volatility
 from openoutcry.tools.view import View
 from openoutcry.wiring import Desk
 
@@ -159,12 +160,12 @@ async def test_another_call_under_an_id_is_a_divergence(desk: Desk) -> None:
     view = View.detached(AsOf.parse("2022-06-30"), stored.manifest.snapshot)
     kept = Kept(stored)
     bench = Workbench("risk", view, 1, kept, Rerun(stored).read)  # type: ignore[arg-type]  # never called
-    same = await kept.call("E1", bench, drawdown, {"ticker": "AAPL", "window": 1260})
-    assert same == stored.results["E1"]
+    asked = dict(stored.results["E1"].arguments)  # type: ignore[union-attr]  # it was computed
+    assert await kept.call("E1", bench, drawdown, asked) == stored.results["E1"]
     for eid, function, arguments in (
-        ("E1", drawdown, {"ticker": "AAPL", "window": 99}),
-        ("E1", volatility, {"ticker": "AAPL", "window": 1260}),
-        ("E19", drawdown, {"ticker": "AAPL", "window": 1260}),
+        ("E1", drawdown, asked | {"window": 99}),
+        ("E1", volatility, asked),
+        ("E19", drawdown, asked),
     ):
         with pytest.raises(BrokenRun, match=f"as {eid}, the run made"):
             await kept.call(eid, bench, function, arguments)

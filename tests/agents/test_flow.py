@@ -166,12 +166,12 @@ async def test_arguments_that_do_not_fit_are_told_to_the_model(make_desk: MakeDe
 
 
 async def test_a_fault_in_a_tool_is_an_honest_no(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    from openoutcry.tools import risk
+    from openoutcry.tools import horizons
 
     def broken(*_: object) -> float:
         return 1 / 0
 
-    monkeypatch.setattr(risk, "_historical", broken)
+    monkeypatch.setattr(horizons, "_historical", broken)
     report = await desk.ask(RISK, "2022-06-30")
     assert [(n.id, n.tool) for n in report.not_computed] == [("E3", "value_at_risk")]
     assert "fault of ours" in report.not_computed[0].reason

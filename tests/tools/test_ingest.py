@@ -100,6 +100,18 @@ def test_every_kind_of_file_and_its_counts(home: Path) -> None:
     assert found == [("net_income", 9, "10-Q", "long.csv:2"), ("revenue", 100, "10-Q", "wide.csv:2")]
 
 
+def test_a_year_beside_its_fourth_quarter(home: Path) -> None:
+    """Both end on one day and may be filed on one: neither takes the other's place, and each is restated alone."""
+    day = "2020-12-31,2021-02-01"
+    (intake,) = take(home, {"a.csv": WIDE + f"AAA,2020Q4,{day},100,\nAAA,2020FY,{day},400,\n"})
+    assert (intake.taken, intake.refused) == (2, [])
+    (again,) = take(home, {"b.csv": LONG + f"AAA,2020FY,{day},revenue,400\nAAA,2020FY,{day},revenue,401\n"})
+    assert (again.taken, again.unchanged, len(again.refused)) == (0, 1, 1)
+    take(home, {"c.csv": LONG + "AAA,2020FY,2020-12-31,2021-03-01,revenue,390\n"})
+    found = stored(home, "SELECT fiscal_period, value, form FROM vault.fundamentals ORDER BY known_at, value")
+    assert found == [("2020Q4", 100, "10-Q"), ("2020FY", 400, "10-K"), ("2020FY", 390, "10-K")]
+
+
 def test_wide_and_long_say_the_same(tmp_path: Path) -> None:
     wide, long = tmp_path / "a" / "home", tmp_path / "b" / "home"
     for home in (wide, long):

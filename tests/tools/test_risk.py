@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence
-from openoutcry.tools.risk import drawdown, value_at_risk, volatility
+from openoutcry.tools import conditional, tails
+from openoutcry.tools.drawdowns import drawdown
+from openoutcry.tools.given import Given
+from openoutcry.tools.risk import value_at_risk, volatility
 from openoutcry.tools.view import View
 
 Row = dict[str, Any]
@@ -256,3 +259,137 @@ def test_an_old_price_is_said_to_be_old(make_home: MakeHome, price_rows: Rows, v
         assert volatility(view, ticker).missing == missing
         assert drawdown(view, ticker).missing == missing
         assert value_at_risk(view, ticker, horizon=1, confidence=0.9).missing == missing
+
+
+HULL_PRICES = [
+    *(20.00, 20.10, 19.90, 20.00, 20.50, 20.25, 20.90, 20.90, 20.90, 20.75, 20.75),
+    *(21.00, 21.10, 20.90, 20.90, 21.25, 21.40, 21.40, 21.25, 21.75, 22.00),
+]
+
+
+def test_hull_volatility_from_21_prices() -> None:
+    """Hull, Options, Futures, table 15.1: log returns with s = 0.01216, 19.3 % a year, standard error 3.1 %."""
+    made = volatility(Given.of({"A": HULL_PRICES}, "prices"), "A", log=True, periods=252)
+    assert made.value("per_period") == pytest.approx(0.01216, abs=5e-6)
+    assert made.value("volatility") == pytest.approx(0.193, abs=5e-4)
+    assert made.value("standard_error") == pytest.approx(0.031, abs=5e-4)
+
+
+def series(seed: int = 3, n: int = 600) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.random.default_rng(seed).standard_t(5, n) * 0.01 + 0.0003
+
+
+def view_on(returns: Any) -> View:
+    return Given.of({"A": returns}, "returns")
+
+
+def test_volatility_by_other_methods() -> None:
+    returns = series()
+    made = volatility(view_on(returns), "A", 600, method="ewma", decay=0.97, periods=12)
+    h = returns[0] ** 2
+    for r in returns[1:]:
+        h = 0.97 * h + 0.03 * r * r
+    assert made.value("volatility") == pytest.approx(math.sqrt(12 * h))
+    assert volatility(view_on(returns), "A", 600, ddof=0).value("per_period") == pytest.approx(returns.std())
+    # High over low is e^0.02 each session: Parkinson's deviation is 0.02 / sqrt(4 ln 2).
+    closes = np.tile([100.0, 101.0], 30)
+    bars = {"A:open": closes, "A:high": closes * math.exp(0.01), "A:low": closes * math.exp(-0.01), "A:close": closes}
+    made = volatility(Given.of(bars, "prices"), "A:close", method="parkinson")
+    assert made.value("per_period") == pytest.approx(0.02 / math.sqrt(4 * math.log(2)))
+    assert made.value("ratio") == pytest.approx(1)
+    with pytest.raises(NotComputed, match="needs open, high and low of A on every session for yang_zhang"):
+        volatility(Given.of({"A": chained(returns.tolist())}, "prices"), "A", method="yang_zhang")
+    low = {**bars, "A:low": closes * 2}
+    with pytest.raises(NotComputed, match="above zero, and no high below its low"):
+        volatility(Given.of(low, "prices"), "A:close", method="parkinson")
+
+
+def test_the_square_root_of_time_is_said_and_exact() -> None:
+    """Hull: the N-day VaR is the one-day VaR times the square root of N, where the mean is zero."""
+    view = view_on(series())
+    for method in ("historical", "cornish_fisher"):
+        one = value_at_risk(view, "A", 1, 0.95, method)
+        ten = value_at_risk(view, "A", 10, 0.95, method, scaling="square_root")
+        assert ten.value("var") == pytest.approx(one.value("var") * math.sqrt(10))
+        assert ten.value("es") == pytest.approx(one.value("es") * math.sqrt(10))
+        assert "by the square root of time" in ten.conventions["horizon"]
+    for method in ("gaussian", "student_t"):
+        one, ten = (
+            value_at_risk(view, "A", h, 0.95, method, scaling="square_root", mean="zero", degrees_of_freedom=5)
+            for h in (1, 10)
+        )
+        assert ten.value("var") == pytest.approx(one.value("var") * math.sqrt(10))
+    one, ten = (value_at_risk(view, "A", h, 0.95, "student_t", scaling="square_root", mean="zero") for h in (1, 10))
+    assert ten.value("var") == pytest.approx(one.value("var") * math.sqrt(10))
+    r = series()
+    ten = value_at_risk(view, "A", 10, 0.95, "gaussian", scaling="square_root")
+    assert ten.value("var") == pytest.approx(-10 * r.mean() + math.sqrt(10) * r.std(ddof=1) * 1.6448536, abs=1e-8)
+
+
+def test_every_method_is_its_formula() -> None:
+    returns = series()
+    view = view_on(returns)
+
+    def asked(method: Any, **more: Any) -> tuple[float, float]:
+        made = value_at_risk(view, "A", 1, 0.97, method, **more)
+        return made.value("var"), made.value("es")
+
+    def is_(tail: tails.Tail) -> Any:
+        return pytest.approx((float(tail.var), float(tail.es)), rel=1e-9)
+
+    assert asked("historical", quantile="hazen", shortfall="beyond") == is_(
+        tails.historical(returns, 0.97, "hazen", "beyond")
+    )
+    assert asked("historical", decay=0.99) == is_(tails.age_weighted(returns, 0.97, 0.99))
+    assert asked("cornish_fisher") == is_(tails.cornish_fisher(returns, 0.97))
+    assert asked("cornish_fisher", ddof=1) == is_(tails.cornish_fisher(returns, 0.97, 1))
+    assert asked("gaussian", ddof=0) == is_(tails.gaussian(returns.mean(), returns.std(), 0.97))
+    assert asked("student_t", degrees_of_freedom=6) == is_(
+        tails.student_t(returns.mean(), returns.std(ddof=1), 0.97, 6)
+    )
+    assert asked("monte_carlo", simulations=5000, seed=4) == is_(tails.monte_carlo(returns, 0.97, 1, 5000, 4))
+    drawn = conditional.filtered_returns(conditional.fit(returns), 1, 5000, 4)
+    assert asked("garch", simulations=5000, seed=4) == is_(tails.historical(drawn, 0.97))
+    made = value_at_risk(view, "A", 1, 0.97, "student_t")
+    assert 3 < made.value("degrees_of_freedom") < 12
+    assert made.value("es") > made.value("var") > 0
+    made = value_at_risk(view, "A", 1, 0.97, value=2e6)
+    assert made.value("var_usd") == pytest.approx(2e6 * made.value("var"))
+    logs = value_at_risk(view, "A", 1, 0.97, log=True)
+    assert logs.value("var") == pytest.approx(float(tails.historical(np.log1p(returns), 0.97).var))
+
+
+@pytest.mark.parametrize("method", ["garch", "monte_carlo"])
+def test_a_simulated_horizon_is_seeded_and_grows(method: Any) -> None:
+    view = view_on(series())
+    one, ten, again, other = (
+        value_at_risk(view, "A", h, 0.99, method, seed=s) for h, s in ((1, 1), (10, 1), (10, 1), (10, 2))
+    )
+    assert ten == again != other
+    assert 2 < ten.value("var") / one.value("var") < 4.5
+    assert "seed 1" in ten.conventions["simulations"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"method": "garch", "scaling": "square_root"}, "needs scaling overlapping; garch simulates the horizon"),
+        ({"method": "gaussian", "decay": 0.99}, "needs method historical with decay"),
+        ({"method": "monte_carlo", "log": True}, "needs simple returns"),
+        ({"quantile": "higher", "shortfall": "beyond", "minimum": 10, "window": 20}, "needs losses strictly beyond"),
+        ({"method": "garch", "window": 80}, "needs at least 100 returns to fit a GARCH; got 80"),
+    ],
+)
+def test_what_a_method_needs(asked: dict[str, Any], said: str) -> None:
+    flat = np.tile([-0.01, 0.01], 300) if "shortfall" in asked else series()
+    with pytest.raises(NotComputed, match=said):
+        value_at_risk(view_on(flat), "A", 1, 0.99, **asked)
+
+
+def test_fewer_returns_are_taken_where_that_is_asked() -> None:
+    view = view_on(series(n=24))
+    with pytest.raises(NotComputed, match="needs at least 60"):
+        value_at_risk(view, "A", 1, 0.95, "cornish_fisher")
+    made = value_at_risk(view, "A", 1, 0.95, "cornish_fisher", minimum=20)
+    assert made.value("observations") == 24
+    assert any("so VaR and ES are rough" in note for note in made.missing)

@@ -93,6 +93,26 @@ def test_rows_known_too_early_or_without_their_facts(
 
 
 @pytest.mark.parametrize(
+    ("given", "form"),
+    [
+        ({}, "10-Q"),
+        ({"form": "10-K"}, "10-K"),
+        ({"fiscal_period": "2020FY"}, "10-K"),
+        ({"fiscal_period": " 2020FY ", "form": ""}, "10-K"),
+        ({"fiscal_period": "2020FY", "form": "10-K/A"}, "10-K/A"),
+        ({"fiscal_period": "2020Q4", "form": ""}, "10-Q"),
+    ],
+)
+def test_a_fiscal_year_is_filed_in_a_10_k(given: dict[str, Any], form: str) -> None:
+    assert FundamentalRow.model_validate(FILED | given).form == form
+
+
+@pytest.mark.parametrize("period", ["2020", "FY2020", "2020Q5", "2020FY1", "20FY", "", None, 2020])
+def test_a_fiscal_period_is_a_quarter_or_a_year(period: object) -> None:
+    assert faults(FundamentalRow, FILED | {"fiscal_period": period}).keys() == {"fiscal_period"}
+
+
+@pytest.mark.parametrize(
     "day",
     [
         "1577923200",

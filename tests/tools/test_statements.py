@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from openoutcry.core.errors import NotComputed, UnknownTicker
-from openoutcry.tools.statements import growth, margins, valuation
+from openoutcry.core.errors import NotComputed, UnknownTicker, UsageError
+from openoutcry.tools.statements import compound_growth, growth, margins, valuation
 from openoutcry.tools.view import View
 
 Row = dict[str, Any]
@@ -237,6 +237,91 @@ def test_a_restatement_counts_from_the_day_it_was_filed(make_home: MakeHome, pri
     assert (before.value("net"), before.figures["filed"].value) == (0.10, "2020-05-01")
     assert (after.value("net"), after.figures["filed"].value) == (0.05, "2020-06-15")
     assert after.value("gross") == 0.40
+
+
+def test_the_label_of_a_quarter_may_be_restated(make_home: MakeHome, price_rows: Rows, view_of: ViewOf) -> None:
+    """Two rows of one item and end under two names: the later known counts, with its name."""
+    renamed = {"ticker": "AAA", "fiscal_period": "2021Q2", "period_end": "2020-03-31", "filed": "2020-06-15"}
+    home = make_home(prices=price_rows("AAA", [20.0] * 400), fundamentals=[filed()[0], renamed | {"net_income": 5.0}])
+    for as_of, net, period in (("2020-06-14", 0.10, "2020Q1"), ("2020-06-15", 0.05, "2021Q2")):
+        evidence = margins(view_of(home, as_of), "AAA")
+        assert (evidence.value("net"), evidence.figures["period"].value) == (net, period)
+
+
+YEARS = [
+    {"ticker": "AAA", "fiscal_period": p, "period_end": end, "filed": known, "revenue": r, "net_income": n}
+    for p, end, known, r, n in (
+        ("2019FY", "2019-12-31", "2020-02-01", 400.0, 30.0),
+        ("2020FY", "2020-12-31", "2021-02-01", 460.0, 46.0),
+    )
+]
+
+
+def test_annual_rows_change_no_quarterly_figure(make_home: MakeHome, price_rows: Rows, view_of: ViewOf) -> None:
+    """A fiscal year ends on the day of its fourth quarter, and is filed with it."""
+    prices = price_rows("AAA", [20.0] * 129, start="2020-12-01")
+    apart, mixed = (make_home(prices=prices, fundamentals=[*rows, *filed()]) for rows in ([], YEARS))
+    for as_of in ("2021-02-10", "2021-05-28"):
+        for tool in (margins, growth, valuation):
+            said: list[Any] = []
+            for home in (apart, mixed):
+                try:
+                    said.append(tool(view_of(home, as_of), "AAA"))
+                except NotComputed as error:
+                    said.append(str(error))
+            assert said[0] == said[1]
+
+
+def test_growth_and_margins_of_a_year(make_home: MakeHome, price_rows: Rows, view_of: ViewOf) -> None:
+    home = make_home(prices=price_rows("AAA", [20.0] * 129, start="2020-12-01"), fundamentals=[*filed(), *YEARS])
+    view = view_of(home, "2021-05-28")
+    evidence = growth(view, "AAA", basis="year")
+    shown = {name: evidence.figures[name].value for name in ("period", "year_ago", "period_end", "filed")}
+    assert shown == {"period": "2020FY", "year_ago": "2019FY", "period_end": "2020-12-31", "filed": "2021-02-01"}
+    assert (evidence.value("revenue_growth"), evidence.value("net_income_growth")) == pytest.approx((0.15, 46 / 30 - 1))
+    evidence = margins(view, "AAA", basis="year")
+    # The annual row has no gross profit and no operating income: its four quarters have 184 and 92.
+    figures = {name: evidence.value(name) for name in ("gross", "operating", "net", "net_change")}
+    assert figures == pytest.approx({"gross": 0.4, "operating": 0.2, "net": 0.1, "net_change": 0.025})
+    assert evidence.conventions["basis"].startswith("one fiscal year, as filed")
+
+
+def test_without_annual_rows_a_year_is_the_last_four_quarters(view: Callable[..., View]) -> None:
+    evidence = margins(view(), "AAA", basis="year")
+    assert evidence.figures["period"].value == "four quarters to 2021Q1"
+    assert evidence.value("net") == pytest.approx((11 + 12 + 13 + 18) / (110 + 120 + 130 + 150))
+    with pytest.raises(NotComputed, match="needs revenue of four quarters to 2021Q1 and four quarters to 2020Q1"):
+        growth(view(), "AAA", basis="year")
+    with pytest.raises(NotComputed, match=r"needs the year before four quarters to 2021Q1; AAA has 1 year"):
+        growth(view({"2020Q1": {"period_end": "2019-12-31", "filed": "2020-02-01"}}), "AAA", basis="year")
+    with pytest.raises(NotComputed, match="needs annual or quarterly figures; none of BBB is known"):
+        margins(view(), "BBB", basis="year")
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "periods", "rate"),
+    [
+        # Investopedia, "CAGR": 10,000 growing to 19,000 in three years is 23.86 %.
+        (10_000, 19_000, 3, 0.2386),
+        # Microsoft, RRI function: RRI(96, 10000, 11000) is 0.0009933.
+        (10_000, 11_000, 96, 0.0009933),
+        (100, 50, 1, -0.5),
+        (7, 7, 12, 0.0),
+        (1, 4, 0.5, 15.0),
+    ],
+)
+def test_compound_growth(begin: float, end: float, periods: float, rate: float) -> None:
+    evidence = compound_growth(begin=begin, end=end, periods=periods)
+    assert evidence.value("growth") == pytest.approx(rate, abs=5e-5 if rate > 0.01 else 5e-8)
+    assert evidence.value("total_growth") == pytest.approx(end / begin - 1)
+
+
+def test_growth_that_no_number_holds() -> None:
+    for begin, end, periods in ((1e-300, 1e300, 1), (1, 1e10, 1e-3)):
+        with pytest.raises(NotComputed, match="needs values that a rate can link"):
+            compound_growth(begin=begin, end=end, periods=periods)
+    with pytest.raises(UsageError, match="compound_growth: begin"):
+        compound_growth(begin=-1, end=2, periods=3)
 
 
 def test_no_price_or_no_filing(view: Callable[..., View]) -> None:

@@ -22,7 +22,7 @@ from openoutcry.tools import catalogue
 from openoutcry.tools.prices import price_summary
 from openoutcry.tools.query import sql
 from openoutcry.tools.risk import value_at_risk
-from openoutcry.tools.tool import needs_data
+from openoutcry.tools.tool import reads_data
 from openoutcry.tools.view import View, Warehouse
 
 Row = dict[str, Any]
@@ -70,12 +70,29 @@ def quarters(ticker: str) -> Iterator[Row]:
             yield row | {"filed": restated, "net_income": 5.0 + i, "revenue": 90.0 + 7 * i}
 
 
+def years(ticker: str) -> Iterator[Row]:
+    """Three fiscal years, whose last day is also a quarter's, each restated a while after."""
+    for i, year in enumerate((2018, 2019, 2020)):
+        end = date(year, 12, 31)
+        stocks = {"total_assets": 900.0 + 40 * i, "total_liabilities": 500.0 + 9 * i, "total_equity": 400.0 + 31 * i}
+        parts = {"current_assets": 300.0 + 20 * i, "receivables": 80.0 + 3 * i, "property_plant_equipment": 250.0 + i}
+        owed = {"current_liabilities": 200.0 - 4 * i, "long_term_debt": 150.0 - 10 * i, "retained_earnings": 90.0 + i}
+        flows = {"revenue": 430.0 + 30 * i, "cost_of_revenue": 260.0 + 11 * i, "selling_general_admin": 50.0 + 2 * i}
+        more = {"depreciation": 30.0 + i, "operating_income": 60.0 + 5 * i, "pretax_income": 55.0 + 4 * i}
+        last = {"net_income": 40.0 + 6 * i, "operating_cash_flow": 70.0 + 5 * i, "shares_outstanding": 100.0 + i % 2}
+        row = {"ticker": ticker, "fiscal_period": f"{year}FY", "period_end": end, "filed": end + timedelta(50)}
+        yield row | stocks | parts | owed | flows | more | last
+        yield row | {"filed": end + timedelta(100), "net_income": 33.0 + 4 * i, "revenue": 401.0 + 21 * i}
+
+
 @pytest.fixture(scope="module")
 def tables(price_rows: Rows) -> dict[str, list[Row]]:
     """Prices, some of them restated later; filings and restatements; documents; a book that changes."""
     prices: list[Row] = []
     for ticker, pace in (("AAA", 7), ("BBB", 11)):
-        rows = price_rows(ticker, [100 + (i * pace) % 23 + i / 9 for i in range(400)], start="2020-01-01")
+        closes = [100 + (i * pace) % 23 + i / 9 for i in range(400)]
+        bars = [{"open": c + 1, "high": c * 1.03, "low": c * 0.96, "volume": 900 + i} for i, c in enumerate(closes)]
+        rows = [row | bar for row, bar in zip(price_rows(ticker, closes), bars, strict=True)]
         late = [
             row | {"close": float(row["close"]) * 1.1, "known_at": f"{row['date'] + timedelta(30 + i % 50)}T09:00:00"}
             for i, row in enumerate(rows[::9])
@@ -101,7 +118,7 @@ def tables(price_rows: Rows) -> dict[str, list[Row]]:
     ]
     return {
         "prices": prices,
-        "fundamentals": [*quarters("AAA"), *quarters("BBB")],
+        "fundamentals": [row for t in ("AAA", "BBB") for row in (*quarters(t), *years(t))],
         "documents": documents,
         "positions": positions,
     }
@@ -121,9 +138,9 @@ def test_every_tool_is_among_those_tried(tools: dict[str, Any]) -> None:
             if own and get_type_hints(function).get("return") is Evidence:
                 found.add(name)
     listed = {name for topic in catalogue.by_topic().values() for name in topic}
-    # The coordinator's view, a part of `read_documents`, and what writes a tool's name into its evidence.
-    assert found - listed == {"combine_views", "document_tone", "stamped"}
-    read = {name for name in listed if needs_data(catalogue.named(name))}
+    # The coordinator's view, a part of `read_documents`, and what calls a tool or writes its name into evidence.
+    assert found - listed == {"combine_views", "document_tone", "stamped", "call"}
+    read = {name for name in listed if reads_data(catalogue.named(name))}
     # `sql` needs more than a view: it has tests of its own.
     assert read - {"sql"} | {"combine_views"} == {name.split()[0] for name in tools}
 

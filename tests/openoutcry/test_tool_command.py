@@ -1,0 +1,170 @@
+"""`outcry tool`: every tool by name, over the warehouse, a file or nothing, and one clear line for a fault."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from openoutcry import Desk
+from openoutcry.cli import main
+from openoutcry.core.errors import EmptyWarehouse, UsageError
+from openoutcry.tools import catalogue
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def outcry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command `outcry tool`, in an empty folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OUTCRY_HOME", raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*arguments: str, home: Path | None = None) -> Done:
+        given = ["--home", str(home)] if home else []
+        result = CliRunner().invoke(main, [*given, "tool", *arguments])
+        return Done(result.exit_code, result.stdout, result.stderr)
+
+    return run
+
+
+@pytest.fixture
+def fund(tmp_path: Path) -> Path:
+    path = tmp_path / "fund.csv"
+    rows = [f"{2000 + i // 12}-{i % 12 + 1:02d}-28,{0.02 * np.sin(i):.6f}" for i in range(80)]
+    path.write_text("\n".join(["date,My Fund", *rows]) + "\n")
+    return path
+
+
+def refused(done: Done, code: int, words: str) -> None:
+    """It ended with *code*, one line on stderr that holds *words*, and nothing on stdout."""
+    assert done.returncode == code, done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert words in done.stderr
+    assert done.stdout == ""
+
+
+def test_without_a_name_it_lists_every_tool(outcry: Run) -> None:
+    listed = outcry().stdout
+    for tools in catalogue.by_topic().values():
+        for name in tools:
+            assert f"  {name} " in listed, name
+    assert "option                    *" in listed
+    assert "value_at_risk               " in listed
+
+
+def test_every_tool_tells_its_arguments(outcry: Run) -> None:
+    for tools in catalogue.by_topic().values():
+        for name in tools:
+            done = outcry(name, "--help")
+            assert done.returncode == 0, name
+            assert "--json" in done.stdout
+
+
+def test_over_the_warehouse(outcry: Run, sample_home: Path) -> None:
+    done = outcry("value_at_risk", "--ticker", "aapl", "--as-of", "2022-06-30", home=sample_home)
+    assert done.stderr == ""
+    assert "var           15.53 %   0.1552535270423308" in done.stdout
+    assert "as of 2022-06-30" in done.stdout
+    assert "convention  quantile: linear interpolation (type 7)" in done.stdout
+    made = json.loads(
+        outcry("value-at-risk", "--ticker", "AAPL", "--as-of", "2022-06-30", "--json", home=sample_home).stdout
+    )
+    assert made["figures"]["var"] == {"value": 0.1552535270423308, "unit": "fraction"}
+    assert made["arguments"]["ticker"] == "AAPL"
+    assert made["queries"][0]["rows"] == 8188
+
+
+def test_over_a_file_the_only_column_needs_no_name(outcry: Run, fund: Path) -> None:
+    done = outcry("volatility", "--returns", str(fund))
+    assert "ticker" in done.stdout
+    assert "My Fund" in done.stdout
+    assert "80 periods" in done.stdout
+    cut = outcry("volatility", "--returns", str(fund), "--as-of", "2005-01-01", "--json")
+    assert json.loads(cut.stdout)["figures"]["window"]["value"] == 60
+    scaled = outcry("volatility", "--returns", str(fund), "--scale", "0.5", "--json")
+    whole = outcry("volatility", "--returns", str(fund), "--json")
+    first, second = (json.loads(d.stdout)["figures"]["volatility"]["value"] for d in (scaled, whole))
+    assert first == pytest.approx(second / 2)
+
+
+def test_a_calculator_needs_no_warehouse(outcry: Run) -> None:
+    """Hull, Options, Futures, and Other Derivatives, example 15.6: a call worth 4.76."""
+    asked = [
+        "--spot",
+        "42",
+        "--strike",
+        "40",
+        "--rate",
+        "0.1",
+        "--volatility",
+        "0.2",
+        "--time",
+        "0.5",
+        "--kind",
+        "call",
+    ]
+    done = outcry("option", *asked, "--json")
+    assert json.loads(done.stdout)["figures"]["price"]["value"] == pytest.approx(4.7594, abs=5e-5)
+    assert json.loads(done.stdout)["as_of"] == ""
+    assert "as of" not in outcry("option", *asked).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("volatilty",), 2, "no tool 'volatilty'; did you mean volatility? `outcry tool` lists them"),
+        (("value_at_risk",), 3, "run `outcry ingest --sample`"),
+        (("value_at_risk", "--returns", "FUND", "--confidence", "2"), 2, "confidence: should be less than 1, got '2'"),
+        (("value_at_risk", "--returns", "FUND", "--horizon", "x"), 2, "horizon: should be a valid integer"),
+        (("value_at_risk", "--returns", "FUND", "--ticker", "No"), 3, "no column 'No'; the file has My Fund"),
+        (("value_at_risk", "--returns", "none.csv"), 3, "none.csv: no such file; check the path"),
+        (("value_at_risk", "--returns", "FUND", "--prices", "FUND"), 2, "expected returns or prices, got both"),
+        (("value_at_risk", "--returns", "FUND", "--as-of", "soon"), 2, "expected an as-of like 2022-06-30"),
+        (("option", "--spot", "42"), 2, "option: strike: expected a value, found none"),
+        (("position", "--returns", "FUND"), 3, "needs the warehouse"),
+    ],
+)
+def test_a_fault_is_one_line(outcry: Run, fund: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
+    refused(outcry(*(str(fund) if a == "FUND" else a for a in arguments)), code, words)
+
+
+def test_limits_come_from_the_settings(sample_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "desk.toml"
+    path.write_text(f'home = "{sample_home}"\n[limits]\nsingle_position = 0.1\n')
+    arguments = ["--desk", str(path), "tool", "check_limits", "--as-of", "2022-06-30"]
+    done = CliRunner().invoke(main, arguments)
+    assert "verdict" in done.stdout
+    assert "breach" in done.stdout
+    path.write_text('[limits]\nsingle_position = "much"\n')
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 2
+    assert "setting 'limits.single_position'" in done.stderr
+
+
+def test_from_python(sample_home: Path, tmp_path: Path, fund: Path) -> None:
+    with Desk.open(home=sample_home) as desk:
+        made = desk.tool("value_at_risk", ticker="AAPL", as_of="2022-06-30")
+        assert made.value("var") == 0.1552535270423308
+        over = desk.tool("volatility", ticker="My Fund", returns=fund)
+        arrays = desk.tool("volatility", ticker="x", returns={"x": [0.02 * np.sin(i) for i in range(80)]}, periods=12)
+        assert arrays.value("volatility") == pytest.approx(over.value("volatility"), rel=1e-4)
+        with pytest.raises(UsageError, match="no tool 'nothing'"):
+            desk.tool("nothing")
+    with Desk.open(home=tmp_path / "empty") as desk, pytest.raises(EmptyWarehouse):
+        desk.tool("volatility", ticker="AAPL")

@@ -1,1 +1,0 @@
-"""Scores from financial statements: DuPont, Altman Z, Piotroski F, Beneish M."""
