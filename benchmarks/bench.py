@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import numeric
 from pydantic_ai import Agent, RunContext, Tool, UsageLimits
 
 from openoutcry import Desk
@@ -211,6 +212,9 @@ def main() -> None:
             framework(desk)
             sandbox(desk)
         concurrent(home)
+        numeric.screen(row)
+        numeric.book(row)
+        numeric.each_tool(row, home)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import date
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
@@ -101,8 +101,9 @@ def by_dates(terms: Terms, dates: Dates, convention: Convention) -> Schedule:
     if convention == "day_count":
         days = [starts, *ahead]
         sizes = [grid.fraction(a, b) * terms.frequency for a, b in pairwise(days)]
-        times = [grid.fraction(dates.settlement, d) for d in ahead]
-        accrued = grid.fraction(starts, dates.settlement) * terms.frequency
+        spent = grid.fraction(starts, dates.settlement)
+        accrued = spent * terms.frequency
+        times = [t - spent for t in accumulate(s / terms.frequency for s in sizes)]
     else:
         until = grid.periods(dates.settlement, ahead[0])
         times = [(until + k) / terms.frequency for k in range(len(ahead))]

@@ -23,7 +23,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "portfolio": ("portfolio", "rebalancing", "kelly"),
     "factors and events": ("factors", "betas", "events"),
     "options": ("options",),
-    "rates": ("rates",),
+    "rates": ("rates", "zero_rates", "money", "annuities"),
     "statements": ("statements", "dupont", "altman", "piotroski", "beneish"),
     "calendar": ("sessions",),
     "data": ("documents", "query"),

@@ -48,7 +48,7 @@ class Option:
     @property
     def intrinsic(self) -> float:
         """What exercise at once would pay."""
-        return max(self.sign * (self.spot - self.strike), 0.0)
+        return max(0.0, self.sign * (self.spot - self.strike))
 
     @property
     def paid(self) -> float:

@@ -19,8 +19,7 @@ VOLATILITY_WINDOW = 252
 FEWEST = 20
 NODES = 101
 MODEL = (
-    f"American, on {SHARES} shares, by the model: volatility of {VOLATILITY_WINDOW} sessions, actual/365, "
-    "no dividends"
+    f"American, on {SHARES} shares, by the model: volatility of {VOLATILITY_WINDOW} sessions, actual/365, no dividends"
 )
 
 

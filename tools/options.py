@@ -73,14 +73,16 @@ def option(
 
     European: Black-Scholes-Merton in closed form; cash dividends are taken off the spot (escrowed). American:
     by `method`. Barrier: European only. Give `time` in years, or `valuation_date` and `expiry`. Figures: price,
-    intrinsic value (exercise at once), time value, delta, gamma, vega and rho (per 1.00 and per point of
-    0.01), theta (a year, per calendar day of 365, per trading day of 252), elasticity (lambda), d1, d2 and
-    N(d2). A price that any volatility of zero gives has no greeks. With method binomial a small `steps` gives
-    the tree as drawn in a textbook, and its control variate (Hull: tree + Black-Scholes - European tree).
+    intrinsic value (exercise at once), time value, delta, gamma, vega and rho (per 1.00, and per point of 0.01),
+    theta (a year, per calendar day of 365, per trading day of 252), dividend_rho, elasticity (lambda), d1, d2,
+    n_d1 and probability_in_the_money (N(d1) and N(d2) of a call, N(-d1) and N(-d2) of a put). At zero volatility
+    the price is what a certain forward pays, and there are no greeks.
 
     An index option takes its dividend yield, a currency option the foreign rate as `dividend_yield`, a futures
-    option `underlying` future. Volatility is a year's, continuously compounded returns. A barrier that is
-    touched already makes an in the plain option and an out worth its rebate.
+    option `underlying` future. With method binomial a small `steps` gives the tree as drawn in a textbook, and its
+    control variate (Hull: tree + Black-Scholes - European tree). An American call with cash dividends shows
+    Black's approximation too. A barrier that is touched already makes an in the plain option and an out worth its
+    rebate.
 
     Raises NotComputed for an expired option, a price, strike or barrier at or below zero, a negative volatility,
     an American barrier option, or a method that does not fit the exercise. Sources: Hull, Options, Futures, and

@@ -22,23 +22,20 @@ def _alone(value: object) -> object:
     return [value] if isinstance(value, int | float) else value
 
 
+_Measured = Annotated[list[FiniteFloat] | None, LISTED, Measured(list[Reference] | None)]
+
+
 @tool
 def zero_curve(
     view: View = NO_DATA,
     *,
     maturities: Annotated[list[FiniteFloat], LISTED, Field(description="years, e.g. 0.5,1,1.5,2")],
-    coupons: Annotated[
-        list[FiniteFloat] | None, LISTED, Measured(list[Reference]), Field(description="a year, 0 for a zero coupon")
-    ] = None,
+    coupons: Annotated[_Measured, Field(description="a year, 0 for a zero coupon")] = None,
     prices: Annotated[
-        list[FiniteFloat] | None,
-        LISTED,
-        Measured(list[Reference]),
+        _Measured,
         Field(description="cash prices per 100; without them all are at par, coupons being par or deposit rates"),
     ] = None,
-    zero_rates: Annotated[
-        list[FiniteFloat] | None, LISTED, Measured(list[Reference]), Field(description="zero rates, in place of prices")
-    ] = None,
+    zero_rates: Annotated[_Measured, Field(description="zero rates, in place of prices")] = None,
     frequency: Annotated[
         list[Frequency], BeforeValidator(_alone), LISTED, Field(description="coupons a year: one number, or one each")
     ] = [2],  # noqa: B006  # never changed

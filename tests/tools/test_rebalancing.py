@@ -93,9 +93,10 @@ def test_what_cannot_be_walked_is_refused() -> None:
     with pytest.raises(NotComputed, match="needs out-of-sample returns above -100 % that differ"):
         flat = {n: np.concatenate([r, np.full(5, 0.01)]) for n, r in market(1, 2, 20).items()}
         walk_forward(Given.of(flat, "returns"), ["T0", "T1"], train=20, test=5)
-    doubled = {"A": np.tile([0.02, -0.01], 12), "B": np.concatenate([np.tile([0.05, -0.06], 10), [3.0, 0.0, 0.0, 0.0]])}
+    fallen = np.concatenate([np.tile([0.05, -0.06, -0.03, 0.02], 5), [300.0, 0.0, 0.0, 0.0]])
+    soaring = {"A": np.tile([0.02, -0.01], 12), "B": fallen}
     with pytest.raises(NotComputed, match="needs a portfolio that keeps some value"):
-        walk_forward(Given.of(doubled, "returns"), ["A", "B"], "max_sharpe", train=20, test=4, allow_short=True)
+        walk_forward(Given.of(soaring, "returns"), ["A", "B"], "max_sharpe", train=20, test=4, allow_short=True)
 
 
 def test_over_the_warehouse(sample_home: Path, view_of: Callable[..., View]) -> None:
