@@ -23,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from openoutcry.agents.calls import Call
 from openoutcry.core.errors import BrokenRun, UsageError
 from openoutcry.core.evidence import Evidence, Frozen
-from openoutcry.core.limits import Limits
+from openoutcry.core.limits import NO_LIMITS, Limits
 from openoutcry.core.report import NotDone, Report
 
 _NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
@@ -43,7 +43,7 @@ class Manifest(Frozen):
     prompts: dict[str, str]
     code: str
     version: str
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
     files: dict[str, str] = {}
 
 

@@ -14,11 +14,11 @@ from openoutcry.agents.questions import ANSWERS, ROLES
 from openoutcry.agents.team import Team
 from openoutcry.agents.workbench import BLOCK, Source, Workbench, summary
 from openoutcry.core.evidence import Evidence
-from openoutcry.core.limits import Limits, Verdict
+from openoutcry.core.limits import NO_LIMITS, Limits, Verdict
 from openoutcry.core.report import Finding, Kind, Lean, NoFinding, Question, Report, RoleResult
+from openoutcry.tools.data.view import View
 from openoutcry.tools.lean import combine_views
 from openoutcry.tools.limits import check_limits, verdicts
-from openoutcry.tools.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Floor:
     team: Team
     source: Source
     watch: Callable[[Step], None] = quiet
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = NO_LIMITS
     calls: list[Call] = field(default_factory=list[Call])
     timings: dict[str, float] = field(default_factory=dict[str, float])
 

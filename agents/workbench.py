@@ -14,8 +14,8 @@ from openoutcry.agents.reader import Reading
 from openoutcry.core.errors import DataError
 from openoutcry.core.evidence import Evidence
 from openoutcry.core.report import Dropped, NotDone
+from openoutcry.tools.data.view import View
 from openoutcry.tools.documents import Document
-from openoutcry.tools.view import View
 
 BLOCK = 20
 CUT_SHORT = "the role's deadline passed while it ran"

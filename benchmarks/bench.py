@@ -30,8 +30,8 @@ from openoutcry.agents.workbench import Workbench, summary
 from openoutcry.core.evidence import Evidence
 from openoutcry.core.report import NotDone, Report
 from openoutcry.tools.arguments import model_of, purpose
+from openoutcry.tools.data.view import View
 from openoutcry.tools.documents import Document, fetch
-from openoutcry.tools.view import View
 from openoutcry.wiring import house_models
 
 QUESTION, AS_OF = "How risky is AAPL over the next 10 days?", "2022-06-30"

@@ -1,28 +1,30 @@
 """The numeric part of `make bench`: many tickers at once, the whole book by five methods, each tool cold and warm."""
 
+import json
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from openoutcry.core.clock import AsOf
 from openoutcry.core.limits import Limits
 from openoutcry.tools import catalogue
 from openoutcry.tools.arguments import model_of
-from openoutcry.tools.given import Given
+from openoutcry.tools.data.given import Given
+from openoutcry.tools.data.view import NO_DATA, View, Warehouse
 from openoutcry.tools.portfolio_risk import portfolio_value_at_risk, portfolio_var_backtest
 from openoutcry.tools.screen import risk_screen
 from openoutcry.tools.tool import reads_data
-from openoutcry.tools.view import NO_DATA, View, Warehouse
 
 Row = Callable[..., None]
+pd: Any = import_module("pandas")  # it ships no types
 TICKERS, DAYS, SPAN = 500, 2520, 60
 METHODS = ("historical", "gaussian", "cornish_fisher", "garch", "monte_carlo")
 SIX_MONTHS = {"spot": 42, "strike": 40, "rate": 0.1, "time": 0.5, "kind": "call"}
@@ -66,7 +68,7 @@ def screen(row: Row) -> None:
     """VaR, 60-day volatility and drawdown of 500 tickers over 2,520 days: ours, numpy by hand, and pandas."""
     chance = np.random.default_rng(0)
     changes = np.clip(chance.standard_t(4, (DAYS, TICKERS)) * 0.01, -0.5, 0.5)
-    prices = 100 * np.vstack([np.ones(TICKERS), np.cumprod(1 + changes, axis=0)])
+    prices: NDArray[Any] = 100 * np.vstack([np.ones(TICKERS), np.cumprod(1 + changes, axis=0)])
     names = [f"T{i}" for i in range(TICKERS)]
     view = Given.of({n: prices[:, i].copy() for i, n in enumerate(names)}, "prices")
     wide = pd.DataFrame(prices, columns=names)
@@ -86,7 +88,7 @@ def screen(row: Row) -> None:
     row("    pandas against ours, groupby / wide", f"{rows / ours:.1f}x / {columns / ours:.1f}x", "goal: at least 5x")
 
 
-def by_hand(prices: NDArray[np.float64]) -> object:
+def by_hand(prices: NDArray[Any]) -> object:
     """The same figures as plain numpy."""
     returns = prices[1:] / prices[:-1] - 1
     away = returns - returns.mean(axis=0)
@@ -98,14 +100,14 @@ def by_hand(prices: NDArray[np.float64]) -> object:
     return rolled, returns.std(axis=0, ddof=1), var, (1 - prices / np.maximum.accumulate(prices, axis=0)).max(axis=0)
 
 
-def pandas_wide(frame: pd.DataFrame) -> object:
+def pandas_wide(frame: Any) -> object:
     """The same figures in pandas, a column a ticker."""
     returns = frame.pct_change().iloc[1:]
     rolled = returns.rolling(SPAN).std() * np.sqrt(252)
     return rolled, returns.std(), -returns.quantile(0.05), (1 - frame / frame.cummax()).max()
 
 
-def pandas_long(frame: pd.DataFrame) -> object:
+def pandas_long(frame: Any) -> object:
     """The same figures in pandas, rows as a database gives them."""
     by_ticker = frame.groupby("ticker", sort=False)["close"]
     returns = by_ticker.pct_change()
@@ -166,7 +168,7 @@ def _asked(name: str, function: Callable[..., Any]) -> dict[str, Any]:
     return asked
 
 
-def _bars() -> dict[str, NDArray[np.float64]]:
+def _bars() -> dict[str, NDArray[Any]]:
     closes = 100 * np.cumprod(1 + np.random.default_rng(3).normal(size=600) * 0.01)
     return {
         "open": closes * 0.999,
@@ -189,6 +191,4 @@ def _cold(home: Path, name: str, asked: dict[str, Any]) -> float:
 
 
 def _word(value: Any) -> str:
-    import json
-
     return json.dumps(value) if isinstance(value, list | dict) else str(value)

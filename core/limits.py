@@ -17,17 +17,20 @@ class Limits(Frozen):
     `expected_shortfall` over ten trading days at 99 %, historical; `stress_loss` the worst scenario's.
     """
 
-    gross_value: Usd = Field(None, description="USD, sum of absolute market values")
-    net_value: Usd = Field(None, description="USD, absolute sum of market values")
-    single_position: Share = Field(None, description="share of gross value in one ticker")
-    value_at_risk: Share = Field(None, description="share of gross value, 10 days at 99 %, historical")
-    expected_shortfall: Share = Field(None, description="share of gross value, 10 days at 99 %, historical")
-    stress_loss: Share = Field(None, description="share of gross value lost in the worst scenario")
+    gross_value: Usd = Field(default=None, description="USD, sum of absolute market values")
+    net_value: Usd = Field(default=None, description="USD, absolute sum of market values")
+    single_position: Share = Field(default=None, description="share of gross value in one ticker")
+    value_at_risk: Share = Field(default=None, description="share of gross value, 10 days at 99 %, historical")
+    expected_shortfall: Share = Field(default=None, description="share of gross value, 10 days at 99 %, historical")
+    stress_loss: Share = Field(default=None, description="share of gross value lost in the worst scenario")
 
     @property
     def set_ones(self) -> dict[str, float]:
         """The limits that are set."""
         return {k: v for k, v in self.model_dump().items() if v is not None}
+
+
+NO_LIMITS = Limits()
 
 
 class Verdict(Frozen):

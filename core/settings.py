@@ -11,7 +11,7 @@ from pydantic_settings import (
 )
 
 from openoutcry.core.errors import UsageError
-from openoutcry.core.limits import Limits
+from openoutcry.core.limits import NO_LIMITS, Limits
 
 
 class Settings(BaseSettings):
@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     deadline: float = Field(120.0, gt=0, description="seconds a role may take")
     concurrency: int = Field(8, ge=1, le=1024, description="questions in flight at once in ask_many")
     log_level: str = Field("warning", pattern="^(debug|info|warning|error)$")
-    limits: Limits = Field(Limits(), description="what the book may be at most; checked in every report")
+    limits: Limits = Field(NO_LIMITS, description="what the book may be at most; checked in every report")
 
     @classmethod
     def settings_customise_sources(

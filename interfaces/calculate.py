@@ -11,7 +11,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from openoutcry.core.evidence import Evidence, Unit, show
-from openoutcry.interfaces.text import wrap
+from openoutcry.interfaces.text import called, wrap
 from openoutcry.tools import catalogue
 from openoutcry.tools.arguments import model_of, purpose
 from openoutcry.tools.tool import needs_data
@@ -78,8 +78,7 @@ def listing() -> Iterator[str]:
 
 def evidence(made: Evidence) -> Iterator[str]:
     """Figures, then the conventions under which they hold, then what to know of the data."""
-    arguments = ", ".join(f"{k}={v!r}" for k, v in made.arguments.items() if v not in (None, [], {}, ""))
-    yield wrap(f"{made.tool}({arguments})", "", "  ")
+    yield wrap(called(made), "", "  ")
     if made.as_of:
         yield f"as of {made.as_of}"
     yield ""

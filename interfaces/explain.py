@@ -7,7 +7,7 @@ from openoutcry.core.claims import references, render
 from openoutcry.core.errors import UsageError
 from openoutcry.core.evidence import Evidence, Figure, Query, show
 from openoutcry.core.report import Finding, NotDone
-from openoutcry.interfaces.text import wrap
+from openoutcry.interfaces.text import called, wrap
 
 Again = Callable[[Query], str]
 
@@ -24,8 +24,7 @@ def explain(bundle: Bundle, reference: str, again: Again) -> Iterator[str]:
     for figure in [name] if name else evidence.figures:
         yield _line(eid, figure, evidence.figures[figure])
     yield ""
-    arguments = ", ".join(f"{k}={v!r}" for k, v in evidence.arguments.items())
-    yield wrap(f"tool        {evidence.tool}({arguments})", "", " " * 12)
+    yield wrap(f"tool        {called(evidence)}", "", " " * 12)
     for name, source in evidence.sources.items():
         yield f"put in      {name} = {source}"
     known = f"{evidence.known_at:%Y-%m-%d %H:%M} UTC" if evidence.known_at else "not recorded"

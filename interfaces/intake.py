@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from openoutcry.interfaces.text import wrap
-from openoutcry.tools.intake import Intake
+from openoutcry.tools.data.intake import Intake
 
 SHOWN = 5
 

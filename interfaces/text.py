@@ -44,6 +44,12 @@ def wrap(line: str, first: str = "", rest: str | None = None) -> str:
     return folded.replace("\u00a0", " ")
 
 
+def called(evidence: Evidence) -> str:
+    """The tool with what it was asked; what was left open is left out."""
+    asked = ", ".join(f"{k}={v!r}" for k, v in evidence.arguments.items() if v not in (None, [], {}, ""))
+    return f"{evidence.tool}({asked})"
+
+
 def report(answer: Report) -> str:
     """The whole report: answer, view, each role, what was left out and why, and where to look further."""
     return "\n".join(_report(answer))

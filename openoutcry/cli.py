@@ -149,8 +149,8 @@ def ingest(ctx: click.Context, paths: tuple[Path, ...], sample: bool, dataset: s
     from openoutcry.core.settings import load
     from openoutcry.interfaces.intake import Ticker, table
     from openoutcry.interfaces.logs import configure
-    from openoutcry.tools import warehouse
-    from openoutcry.tools.ingest import ingest as take
+    from openoutcry.tools.data import warehouse
+    from openoutcry.tools.data.ingest import ingest as take
 
     path, given = ctx.obj
     settings = load(path)
@@ -290,7 +290,7 @@ def _run_tool(ctx: click.Context, function: Callable[..., Any], values: dict[str
     from openoutcry.interfaces import calculate
     from openoutcry.interfaces.logs import configure
     from openoutcry.tools import catalogue
-    from openoutcry.tools.view import Warehouse
+    from openoutcry.tools.data.view import Warehouse
 
     path, home = ctx.obj
     settings = load(path)

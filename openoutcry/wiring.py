@@ -27,11 +27,12 @@ from openoutcry.core.report import NoFinding, Question, Report
 from openoutcry.core.settings import Settings, load
 from openoutcry.interfaces.logs import configure
 from openoutcry.interfaces.page import Shown
-from openoutcry.tools import catalogue, warehouse
-from openoutcry.tools.given import Source
-from openoutcry.tools.ingest import ingest
-from openoutcry.tools.intake import Intake
-from openoutcry.tools.view import View, Warehouse
+from openoutcry.tools import catalogue
+from openoutcry.tools.data import warehouse
+from openoutcry.tools.data.given import Source
+from openoutcry.tools.data.ingest import ingest
+from openoutcry.tools.data.intake import Intake
+from openoutcry.tools.data.view import View, Warehouse
 
 T = TypeVar("T")
 log = structlog.get_logger()

@@ -18,10 +18,10 @@ from openoutcry.core.limits import Limits
 from openoutcry.core.report import Lean
 from openoutcry.tools import catalogue, lean
 from openoutcry.tools.arguments import model_of
-from openoutcry.tools.ingest import ingest
+from openoutcry.tools.data.ingest import ingest
+from openoutcry.tools.data.view import View, Warehouse
+from openoutcry.tools.data.warehouse import current
 from openoutcry.tools.tool import reads_data
-from openoutcry.tools.view import View, Warehouse
-from openoutcry.tools.warehouse import current
 
 settings.register_profile("house", deadline=None, max_examples=25, database=None)
 settings.load_profile("house")

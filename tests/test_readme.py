@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_the_transcripts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OUTCRY_HOME", raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     shown = SAID.findall(README)
-    assert [command.split()[1] for command, _ in shown] == ["ask", "explain"]
+    assert [command.split()[1] for command, _ in shown] == ["ask", "explain", "tool"]
     for command, text in shown:
         run = [sys.executable, "-m", "openoutcry.cli", *shlex.split(command)[1:]]
         done = subprocess.run(run, cwd=home, capture_output=True, text=True, check=True)
@@ -36,11 +37,15 @@ def test_the_transcripts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_python_example(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(home)
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    scope: dict[str, object] = {}
-    exec(compile(code, "README", "exec"), scope)  # noqa: S102  # our own page
+    desk, alone = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    scope: dict[str, Any] = {}
+    exec(compile(desk, "README", "exec"), scope)  # noqa: S102  # our own page
     assert capsys.readouterr().out.startswith("0.155")
-    assert len(scope["answers"]) == 2  # type: ignore[arg-type]  # a list
+    assert len(scope["answers"]) == 2
+    assert scope["var"].value("var") > 0
+    exec(compile(alone, "README", "exec"), scope)  # noqa: S102  # as above
+    price, var = capsys.readouterr().out.split()
+    assert (float(price), float(var)) == (pytest.approx(4.7594, abs=1e-4), pytest.approx(0.02))
 
 
 def test_the_settings_are_those_that_there_are() -> None:

@@ -10,11 +10,11 @@ from pydantic import AfterValidator, Field, FiniteFloat
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Figure
 from openoutcry.tools.arguments import MAPPED, Measured, Reference, Ticker
-from openoutcry.tools.items import Item
-from openoutcry.tools.periods import YEAR, Period, apart, years
+from openoutcry.tools.data.items import Item
+from openoutcry.tools.data.periods import YEAR, Period, apart, years
+from openoutcry.tools.data.table import Rows
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.statements import heading
-from openoutcry.tools.table import Rows
-from openoutcry.tools.view import NO_DATA, View
 
 EBIT, WORKING_CAPITAL, MARKET_VALUE, BEGINNING_ASSETS = "ebit", "working_capital", "market_value", "beginning_assets"
 STALE_DAYS = 550

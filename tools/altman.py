@@ -26,13 +26,13 @@ from openoutcry.tools.accounts import (
     stated_ratios,
 )
 from openoutcry.tools.arguments import MaybePositive
+from openoutcry.tools.data.items import Item
+from openoutcry.tools.data.table import Rows
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import count, day, number, per_share, text, usd
-from openoutcry.tools.items import Item
 from openoutcry.tools.prices import stale
 from openoutcry.tools.statements import price_on
-from openoutcry.tools.table import Rows
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import NO_DATA, View
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from pydantic import Field, FiniteFloat
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence
 from openoutcry.tools.arguments import MaybeNumber
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import fraction, number, text
-from openoutcry.tools.times import RATIO
+from openoutcry.tools.formulas.times import RATIO
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import NO_DATA, View
 
 HIGHEST, TRIES = 100.0, 4000
 AMOUNTS = ("payment", "present_value", "future_value")

@@ -9,14 +9,14 @@ from pydantic import Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure, Series
-from openoutcry.tools import conditional, coverage, tails
 from openoutcry.tools.arguments import LISTED, Confidence, Measured, Reference, Seed, Ticker
-from openoutcry.tools.coverage import Coverage
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import count, fraction, multiple, number, probability, text
+from openoutcry.tools.formulas import conditional, coverage, tails
+from openoutcry.tools.formulas.coverage import Coverage
+from openoutcry.tools.formulas.tails import Quantile
 from openoutcry.tools.prices import RETURNS, alike, stale
-from openoutcry.tools.tails import Quantile
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import NO_DATA, View
 
 Values = NDArray[np.float64]
 Method = Literal["historical", "gaussian", "cornish_fisher", "garch", "monte_carlo"]

@@ -20,10 +20,10 @@ from openoutcry.tools.accounts import (
     require,
     stated_ratios,
 )
+from openoutcry.tools.data.items import Item
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import count, number, probability
-from openoutcry.tools.items import Item
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import NO_DATA, View
 
 EIGHT = {
     "dsri": 0.920,

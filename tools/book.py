@@ -3,10 +3,10 @@
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
 from openoutcry.tools.arguments import RiskFree, Ticker
+from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import count, day, fraction, number, per_share, text, usd
 from openoutcry.tools.holdings import Book, Holding, book_of, close
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import View
 
 
 @tool

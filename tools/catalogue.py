@@ -11,9 +11,9 @@ from openoutcry.core.errors import UsageError
 from openoutcry.core.evidence import Evidence
 from openoutcry.core.limits import Limits
 from openoutcry.tools.arguments import model_of
-from openoutcry.tools.given import Source, given
+from openoutcry.tools.data.given import Source, given
+from openoutcry.tools.data.view import NO_DATA, View, Warehouse
 from openoutcry.tools.tool import is_tool, needs_data
-from openoutcry.tools.view import NO_DATA, View, Warehouse
 
 TOPICS: dict[str, tuple[str, ...]] = {
     "prices": ("prices", "technical", "technical_bars"),

@@ -13,9 +13,9 @@ from pydantic import BeforeValidator, Field, FiniteFloat
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
 from openoutcry.tools.arguments import LISTED, Confidence, MaybeNumber, MaybePositive, Measured, Numbers, Reference
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import count, number, periods, probability, usd
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import NO_DATA, View
 
 Matrix = NDArray[np.float64]
 

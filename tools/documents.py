@@ -12,10 +12,10 @@ from openoutcry.core.clock import new_york_date
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence
 from openoutcry.tools.arguments import Ticker
+from openoutcry.tools.data.table import Rows
+from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import count, day, text
-from openoutcry.tools.table import Rows
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import View
 
 Query = Annotated[str, Field(max_length=200, description="words to rank by; empty ranks the newest first")]
 Days = Annotated[int, Field(ge=1, le=3650, description="how many days back from the as-of")]

@@ -10,14 +10,14 @@ from pydantic import Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
-from openoutcry.tools import tails
 from openoutcry.tools.arguments import Confidence, Ticker, Window
-from openoutcry.tools.closes import Prices
+from openoutcry.tools.data.closes import Prices
+from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import count, day, fraction, number, text
+from openoutcry.tools.formulas import tails
+from openoutcry.tools.formulas.ratios import depths
 from openoutcry.tools.prices import points, stale
-from openoutcry.tools.ratios import depths
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import View
 
 Rank = Annotated[int, Field(ge=1, le=10_000, description="which drawdown: 1 is the deepest, 2 the second deepest")]
 Compounded = Annotated[

@@ -24,10 +24,10 @@ from openoutcry.tools.accounts import (
     require,
     stated_ratios,
 )
+from openoutcry.tools.data.items import Item
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import fraction, multiple
-from openoutcry.tools.items import Item
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import NO_DATA, View
 
 THREE = ("net_margin", "asset_turnover", "equity_multiplier")
 FIVE = ("tax_burden", "interest_burden", "ebit_margin", "asset_turnover", "equity_multiplier")

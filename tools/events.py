@@ -11,16 +11,16 @@ from pydantic import BeforeValidator, Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure, Series
-from openoutcry.tools import abnormal
-from openoutcry.tools.abnormal import Convention, Study
 from openoutcry.tools.arguments import Ticker, Tickers
-from openoutcry.tools.closes import Prices
+from openoutcry.tools.data.closes import Prices
+from openoutcry.tools.data.view import View
 from openoutcry.tools.expected import Company, Model, Plan, company, studied
 from openoutcry.tools.figures import count, day, fraction, number, probability, text
+from openoutcry.tools.formulas import abnormal
+from openoutcry.tools.formulas.abnormal import Convention, Study
 from openoutcry.tools.portfolio import slugs
 from openoutcry.tools.prices import RETURNS, stale
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import View
 
 FLAT = 1e-12
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed
-from openoutcry.tools.abnormal import Convention, Study
-from openoutcry.tools.closes import Prices, together
+from openoutcry.tools.data.closes import Prices, together
+from openoutcry.tools.formulas.abnormal import Convention, Study
 from openoutcry.tools.prices import alike
 
 Array = NDArray[np.float64]

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed
-from openoutcry.tools.closes import Prices, together
+from openoutcry.tools.data.closes import Prices, together
+from openoutcry.tools.data.table import Rows
+from openoutcry.tools.data.view import View
 from openoutcry.tools.holdings import book_of
 from openoutcry.tools.prices import stale
-from openoutcry.tools.table import Rows
-from openoutcry.tools.view import View
 
 Matrix = NDArray[np.float64]
 

@@ -12,10 +12,10 @@ from pydantic import Field
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
 from openoutcry.tools.arguments import Confidence, MaybePositive, Measured, Number, Positive, Reference, Ticker, Window
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import count, fraction, number, probability, text
 from openoutcry.tools.prices import RETURNS, alike, stale
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import NO_DATA, View
 
 FEWEST = 20
 SOURCE = "peaks over threshold (McNeil, Frey and Embrechts 2015, section 5.2; Hull, extreme value theory)"

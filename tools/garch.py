@@ -9,7 +9,6 @@ from pydantic import Field, FiniteFloat
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
-from openoutcry.tools import conditional, tails
 from openoutcry.tools.arguments import (
     Horizon,
     MaybeNumber,
@@ -18,12 +17,13 @@ from openoutcry.tools.arguments import (
     Ticker,
     Window,
 )
-from openoutcry.tools.conditional import Backcast, Distribution, Errors, Fitted, Mean, Variant
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import fraction, number, text
 from openoutcry.tools.figures import periods as periods_ahead
+from openoutcry.tools.formulas import conditional, tails
+from openoutcry.tools.formulas.conditional import Backcast, Distribution, Errors, Fitted, Mean, Variant
 from openoutcry.tools.prices import RETURNS, alike, stale
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import NO_DATA, View
 
 Lag = Annotated[int, Field(ge=1, le=5)]
 BACKCASTS = {

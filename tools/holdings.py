@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed, UnknownTicker
-from openoutcry.tools.closes import Prices
-from openoutcry.tools.occ import SHARES, Contract
+from openoutcry.tools.data.closes import Prices
+from openoutcry.tools.data.occ import SHARES, Contract
+from openoutcry.tools.data.table import Rows
+from openoutcry.tools.data.view import View
+from openoutcry.tools.formulas.pricing import american_value
 from openoutcry.tools.prices import alike, stale
-from openoutcry.tools.pricing import american_value
-from openoutcry.tools.table import Rows
-from openoutcry.tools.view import View
 
 VOLATILITY_WINDOW = 252
 FEWEST = 20

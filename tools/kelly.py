@@ -10,13 +10,13 @@ from pydantic import Field
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
 from openoutcry.tools.arguments import Ddof, MaybeNumber, MaybePositive, Periods, Positive, RiskFree, Ticker, Tickers
-from openoutcry.tools.closes import together
+from openoutcry.tools.data.closes import together
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import fraction, multiple, number, probability
 from openoutcry.tools.portfolio import slugs
 from openoutcry.tools.prices import RETURNS, alike, stale
 from openoutcry.tools.problem import Lookback
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import NO_DATA, View
 
 Array = NDArray[np.float64]
 Chance = Annotated[MaybePositive, Field(lt=1, description="probability of winning a bet, e.g. 0.53")]

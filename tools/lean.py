@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 
 from openoutcry.core.evidence import Evidence
 from openoutcry.core.report import Lean
-from openoutcry.tools.closes import together
+from openoutcry.tools.data.closes import together
+from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import fraction, probability, sessions, text
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import View
 
 SHIFT = {Lean.STRONG_DOWN: -0.5, Lean.DOWN: -0.25, Lean.NEUTRAL: 0.0, Lean.UP: 0.25, Lean.STRONG_UP: 0.5}
 WINDOW = 2520

@@ -6,12 +6,12 @@ from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
 from openoutcry.core.limits import Limits, Verdict
 from openoutcry.tools.book import book_of
+from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import count, fraction, text, usd
 from openoutcry.tools.holdings import Book
 from openoutcry.tools.portfolio_risk import portfolio_value_at_risk
 from openoutcry.tools.stress import stress_test
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import View
 
 HORIZON, CONFIDENCE = 10, 0.99
 

@@ -10,12 +10,12 @@ from pydantic import Field, FiniteFloat
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
 from openoutcry.tools.arguments import LISTED, Day, MaybeNumber, Numbers
-from openoutcry.tools.compounding import Compounding
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import count, fraction, number, years
-from openoutcry.tools.flows import lowest, measures, worth
-from openoutcry.tools.quantlib import SimpleDayCount, counter, ql_date, years_between
+from openoutcry.tools.formulas.compounding import Compounding
+from openoutcry.tools.formulas.flows import lowest, measures, worth
+from openoutcry.tools.formulas.quantlib import SimpleDayCount, counter, ql_date, years_between
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import NO_DATA, View
 
 HIGHEST, TRIES = 100.0, 4000
 

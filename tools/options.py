@@ -8,16 +8,16 @@ from pydantic import Field, FiniteFloat
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
-from openoutcry.tools import greeks, pricing, terms
 from openoutcry.tools.arguments import MaybeNumber, Number
-from openoutcry.tools.compounding import Compounding
-from openoutcry.tools.contract import BarrierType, Exercise, Kind, Option, Pricer, checked
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import fraction, number, text, years
-from openoutcry.tools.quantlib import SimpleDayCount
-from openoutcry.tools.times import ByYears, Years
+from openoutcry.tools.formulas import greeks, pricing, terms
+from openoutcry.tools.formulas.compounding import Compounding
+from openoutcry.tools.formulas.contract import BarrierType, Exercise, Kind, Option, Pricer, checked
+from openoutcry.tools.formulas.quantlib import SimpleDayCount
+from openoutcry.tools.formulas.times import ByYears, Years
+from openoutcry.tools.formulas.trees import MAX_STEPS, Tree
 from openoutcry.tools.tool import tool
-from openoutcry.tools.trees import MAX_STEPS, Tree
-from openoutcry.tools.view import NO_DATA, View
 
 Spot = Annotated[Number, Field(description="price of the underlying now; with underlying future, the futures price")]
 Strike = Annotated[FiniteFloat, Field(description="exercise price")]

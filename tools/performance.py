@@ -10,13 +10,13 @@ from pydantic import Field, FiniteFloat
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
-from openoutcry.tools import ratios, relative
 from openoutcry.tools.arguments import Confidence, Ddof, Periods, RiskFree, Ticker, Window
-from openoutcry.tools.closes import Prices, together
+from openoutcry.tools.data.closes import Prices, together
+from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import fraction, number, text
+from openoutcry.tools.formulas import ratios, relative
 from openoutcry.tools.prices import RETURNS, alike, points, stale
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import View
 
 Values = NDArray[np.float64]
 FreeSeries = Annotated[

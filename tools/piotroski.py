@@ -17,11 +17,11 @@ from openoutcry.tools.accounts import (
     books,
     require,
 )
-from openoutcry.tools.closes import SPLIT_JUMP
+from openoutcry.tools.data.closes import SPLIT_JUMP
+from openoutcry.tools.data.items import Item
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import count, fraction, multiple
-from openoutcry.tools.items import Item
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import NO_DATA, View
 
 AssetsAt = Annotated[
     Literal["beginning", "average", "end"],

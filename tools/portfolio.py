@@ -9,7 +9,6 @@ from pydantic import Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
-from openoutcry.tools.allocation import bounds, weights
 from openoutcry.tools.arguments import (
     Ddof,
     MaybeNumber,
@@ -17,9 +16,11 @@ from openoutcry.tools.arguments import (
     RiskFree,
     Tickers,
 )
-from openoutcry.tools.closes import Prices, together
+from openoutcry.tools.data.closes import Prices, together
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import fraction, multiple, number, slug, text
-from openoutcry.tools.optimum import Array, Moments, StatedMethod, Terms
+from openoutcry.tools.formulas.allocation import bounds, weights
+from openoutcry.tools.formulas.optimum import Array, Moments, StatedMethod, Terms
 from openoutcry.tools.prices import RETURNS, stale
 from openoutcry.tools.problem import (
     Apart,
@@ -40,7 +41,6 @@ from openoutcry.tools.problem import (
     Tree,
 )
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import NO_DATA, View
 
 
 @tool

@@ -8,15 +8,15 @@ from pydantic import Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
-from openoutcry.tools import contributions
 from openoutcry.tools.arguments import MAPPED, Confidence, Horizon, RiskFree, Seed, Ticker, Window
 from openoutcry.tools.backtest import Method, coverage_figures, rolling_var
-from openoutcry.tools.contributions import Parts, Rule
+from openoutcry.tools.data.view import View
 from openoutcry.tools.exposure import Exposure, exposure_of
 from openoutcry.tools.figures import count, fraction, multiple, number, probability, slug, text, usd
+from openoutcry.tools.formulas import contributions
+from openoutcry.tools.formulas.contributions import Parts, Rule
 from openoutcry.tools.prices import alike
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import View
 
 Holdings = Annotated[
     dict[Ticker, Annotated[float, Field(allow_inf_nan=False)]] | None,
@@ -65,10 +65,10 @@ def portfolio_value_at_risk(
     held = exposure_of(view, weights, rate)
     needed = max(FEWEST, math.ceil(round(1 / (1 - confidence), 6)))
     options = {"window": window, "horizon": horizon, "confidence": confidence, "needed": needed}
-    ddof = int(method != "cornish_fisher") if ddof is None else ddof
+    divisor = int(method != "cornish_fisher") if ddof is None else ddof
     if alike(held.daily(window, 2)):
         raise NotComputed(f"needs returns that differ; those of the portfolio are all alike over {window} sessions")
-    parts, told = _parts(held, method, options, quantile, scaling, ddof, simulations, seed)
+    parts, told = _parts(held, method, options, quantile, scaling, divisor, simulations, seed)
     return view.evidence(
         {
             **_whole(held, parts),

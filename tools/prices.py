@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Series
 from openoutcry.tools.arguments import Horizon, Ticker, Window
-from openoutcry.tools.closes import Prices, together
+from openoutcry.tools.data.closes import Prices, together
+from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import fraction, per_share, score, text
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import View
 
 STALE = timedelta(days=7)
 RETURNS = "simple returns on {basis}, close to close"

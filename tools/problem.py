@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, FiniteFloat
 
 from openoutcry.tools.arguments import LISTED, MAPPED, Measured, Reference
-from openoutcry.tools.hrp import Distance, LeafOrder, Linkage
-from openoutcry.tools.optimum import Method
+from openoutcry.tools.formulas.hrp import Distance, LeafOrder, Linkage
+from openoutcry.tools.formulas.optimum import Method
 
 Lookback = Annotated[
     int | None, Field(ge=3, le=100_000, description="how many of the latest returns to use; all if not given")

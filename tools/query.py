@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure, Query, Unit
+from openoutcry.tools.data.rows import DATASETS
+from openoutcry.tools.data.statement import told, ungrounded
+from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import count, number, text
-from openoutcry.tools.rows import DATASETS
-from openoutcry.tools.statement import told, ungrounded
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import View
 
 Table = Literal["prices", "fundamentals", "documents", "positions", "companies"]
 Column = Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")]

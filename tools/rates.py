@@ -9,15 +9,15 @@ from pydantic import Field, FiniteFloat
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
 from openoutcry.tools.arguments import MaybeNumber
-from openoutcry.tools.bonds import Convention, Dates, Frequency, Schedule, Terms, by_dates, by_years
-from openoutcry.tools.compounding import Compounding, Way, factor
-from openoutcry.tools.curves import Curve, curve_of
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import count, day, fraction, number, years
-from openoutcry.tools.flows import Measures, measures, root, yield_of
-from openoutcry.tools.quantlib import BondDayCount
-from openoutcry.tools.times import ByYears, Years
+from openoutcry.tools.formulas.bonds import Convention, Dates, Frequency, Schedule, Terms, by_dates, by_years
+from openoutcry.tools.formulas.compounding import Compounding, Way, factor
+from openoutcry.tools.formulas.curves import Curve, curve_of
+from openoutcry.tools.formulas.flows import Measures, measures, root, yield_of
+from openoutcry.tools.formulas.quantlib import BondDayCount
+from openoutcry.tools.formulas.times import ByYears, Years
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import NO_DATA, View
 
 Coupon = Annotated[FiniteFloat, Field(description="coupon rate a year, 0.06 is 6 % of face")]
 Often = Annotated[Frequency, Field(description="coupons a year; 0 for one payment at maturity")]

@@ -12,11 +12,12 @@ from pydantic import Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure, Series
-from openoutcry.tools.allocation import bounds, weights
 from openoutcry.tools.arguments import Ddof, Periods, RiskFree, Tickers
-from openoutcry.tools.closes import Prices, together
+from openoutcry.tools.data.closes import Prices, together
+from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import count, fraction, multiple, number, text
-from openoutcry.tools.optimum import Array, Moments, Terms
+from openoutcry.tools.formulas.allocation import bounds, weights
+from openoutcry.tools.formulas.optimum import Array, Moments, Terms
 from openoutcry.tools.portfolio import returns_of, slugs
 from openoutcry.tools.prices import RETURNS, alike, stale
 from openoutcry.tools.problem import (
@@ -33,7 +34,6 @@ from openoutcry.tools.problem import (
     Tree,
 )
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import View
 
 Length = Annotated[int, Field(ge=3, le=10_000, description="how many returns before a rebalance its weights are from")]
 Held = Annotated[int, Field(ge=1, le=10_000, description="how many returns later the weights are chosen anew")]

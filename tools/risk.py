@@ -9,7 +9,6 @@ from pydantic import Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure, Series
-from openoutcry.tools import dispersion, horizons
 from openoutcry.tools.arguments import (
     Confidence,
     Ddof,
@@ -20,14 +19,15 @@ from openoutcry.tools.arguments import (
     Ticker,
     Window,
 )
-from openoutcry.tools.conditional import Backcast
-from openoutcry.tools.dispersion import Ranged
+from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import count, fraction, multiple, probability, text, usd
-from openoutcry.tools.horizons import Mean, Method, Scaling
+from openoutcry.tools.formulas import dispersion, horizons
+from openoutcry.tools.formulas.conditional import Backcast
+from openoutcry.tools.formulas.dispersion import Ranged
+from openoutcry.tools.formulas.horizons import Mean, Method, Scaling
+from openoutcry.tools.formulas.tails import Quantile, Shortfall
 from openoutcry.tools.prices import RETURNS, alike, stale
-from openoutcry.tools.tails import Quantile, Shortfall
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import View
 
 SESSIONS_A_YEAR = 252
 Estimator = Literal["sample", "ewma"] | Ranged

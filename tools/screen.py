@@ -10,13 +10,13 @@ from pydantic import Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
-from openoutcry.tools import tails
 from openoutcry.tools.arguments import LISTED, Confidence, Periods, Ticker, Window
-from openoutcry.tools.closes import Prices
+from openoutcry.tools.data.closes import Prices
+from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import count, fraction, probability, slug, text
+from openoutcry.tools.formulas import tails
 from openoutcry.tools.prices import stale
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import View
 
 FEWEST = 60
 Matrix = NDArray[np.float64]

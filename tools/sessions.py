@@ -15,10 +15,10 @@ from openoutcry.core.clock import NEW_YORK
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
 from openoutcry.tools.arguments import Day
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import count, sessions, text
 from openoutcry.tools.figures import day as dated
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import NO_DATA, View
 
 FIRST, LAST = date(1970, 1, 1), date(2050, 12, 31)
 """The days that the calendar covers: before, the package lacks closings. Years to come follow today's rules."""

@@ -8,15 +8,15 @@ from pydantic import Field, FiniteFloat
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
-from openoutcry.tools import sharpe_error, tails
 from openoutcry.tools.arguments import LISTED, Ddof, MaybeNumber, Measured, Number, Periods, Reference, RiskFree, Ticker
-from openoutcry.tools.closes import together
+from openoutcry.tools.data.closes import together
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import count, number, probability, text, years
+from openoutcry.tools.formulas import sharpe_error, tails
+from openoutcry.tools.formulas.sharpe_error import Estimate, expected_maximum, hac_error, powers, time_factor
 from openoutcry.tools.performance import EVERYTHING, FreeRule, FreeSeries, Whole, a_period, annualisation
 from openoutcry.tools.prices import RETURNS, alike, stale
-from openoutcry.tools.sharpe_error import Estimate, expected_maximum, hac_error, powers, time_factor
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import NO_DATA, View
 
 _NORMAL = NormalDist()
 Level = Annotated[

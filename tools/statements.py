@@ -10,13 +10,13 @@ from pydantic import Field
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
 from openoutcry.tools.arguments import Positive, Ticker
-from openoutcry.tools.closes import SPLIT_JUMP, Prices, jump
+from openoutcry.tools.data.closes import SPLIT_JUMP, Prices, jump
+from openoutcry.tools.data.items import Item
+from openoutcry.tools.data.periods import YEAR, Basis, Period, apart, four_to, periods, quarters
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import day, fraction, multiple, per_share, text, usd, years
-from openoutcry.tools.items import Item
-from openoutcry.tools.periods import YEAR, Basis, Period, apart, four_to, periods, quarters
 from openoutcry.tools.prices import stale
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import NO_DATA, View
 
 ADJUSTMENT_DAYS = 366
 _SAME = {"quarter": "the same quarter a year before", "year": "the year before"}

@@ -14,11 +14,11 @@ from pydantic import Field
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
 from openoutcry.tools.arguments import LISTED, MAPPED, RiskFree, Ticker
-from openoutcry.tools.closes import Prices, jump
+from openoutcry.tools.data.closes import Prices, jump
+from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import count, day, fraction, text, usd
 from openoutcry.tools.holdings import Book, Holding, book_of
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import View
 
 FILE = Path(__file__).parent / "stress.toml"
 GAP_DAYS = 7

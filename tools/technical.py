@@ -11,14 +11,14 @@ from pydantic import Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure, Series
-from openoutcry.tools import indicators
 from openoutcry.tools.arguments import Ddof, Ticker
-from openoutcry.tools.closes import Prices
+from openoutcry.tools.data.closes import Prices
+from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import count, fraction, number, per_share, text
-from openoutcry.tools.indicators import Average, Seeding
+from openoutcry.tools.formulas import indicators
+from openoutcry.tools.formulas.indicators import Average, Seeding
 from openoutcry.tools.prices import points, stale
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import View
 
 Values = NDArray[np.float64]
 Length = Annotated[int, Field(ge=1, le=1000, description="how many periods it looks over")]

@@ -10,14 +10,14 @@ from pydantic import Field
 
 from openoutcry.core.errors import NotComputed, UsageError
 from openoutcry.core.evidence import Evidence
-from openoutcry.tools import indicators
 from openoutcry.tools.arguments import MAPPED, Ticker
-from openoutcry.tools.closes import Prices
+from openoutcry.tools.data.closes import Prices
+from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import count, fraction, number, text
-from openoutcry.tools.indicators import BarSeeding, Seeding
+from openoutcry.tools.formulas import indicators
+from openoutcry.tools.formulas.indicators import BarSeeding, Seeding
 from openoutcry.tools.technical import Back, Length, charted, last, upto
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import View
 
 Values = NDArray[np.float64]
 FirstBar = Annotated[

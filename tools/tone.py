@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
+from openoutcry.tools.data.table import Rows
+from openoutcry.tools.data.view import View
 from openoutcry.tools.documents import READ_AT_MOST, Document
 from openoutcry.tools.figures import count, day, score, text
-from openoutcry.tools.table import Rows
 from openoutcry.tools.tool import stamped
-from openoutcry.tools.view import View
 
 PER_SOURCE = 5
 ALIKE = 0.7

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 from openoutcry.core.errors import UsageError
 from openoutcry.core.evidence import Evidence
 from openoutcry.tools.arguments import model_of
-from openoutcry.tools.intake import reason_of
-from openoutcry.tools.view import View
+from openoutcry.tools.data.intake import reason_of
+from openoutcry.tools.data.view import View
 
 F = TypeVar("F", bound=Callable[..., Evidence])
 

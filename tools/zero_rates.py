@@ -8,13 +8,13 @@ from pydantic import BeforeValidator, Field, FiniteFloat
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
 from openoutcry.tools.arguments import LISTED, Measured, Number, Reference
-from openoutcry.tools.bonds import Frequency
-from openoutcry.tools.compounding import Compounding, factor, rate_of
-from openoutcry.tools.curves import Curve, Interpolation, Quote, bootstrap, curve_of
+from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import fraction, number, slug, text, years
-from openoutcry.tools.times import Years
+from openoutcry.tools.formulas.bonds import Frequency
+from openoutcry.tools.formulas.compounding import Compounding, factor, rate_of
+from openoutcry.tools.formulas.curves import Curve, Interpolation, Quote, bootstrap, curve_of
+from openoutcry.tools.formulas.times import Years
 from openoutcry.tools.tool import tool
-from openoutcry.tools.view import NO_DATA, View
 
 
 def _alone(value: object) -> object:

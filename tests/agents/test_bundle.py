@@ -18,10 +18,10 @@ from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import BrokenRun, ModelError, UsageError
 from openoutcry.core.evidence import Query
 from openoutcry.interfaces.explain import diff, explain
+from openoutcry.tools.data.ingest import ingest
+from openoutcry.tools.data.view import View
 from openoutcry.tools.drawdowns import drawdown
-from openoutcry.tools.ingest import ingest
 from openoutcry.tools.risk import volatility
-from openoutcry.tools.view import View
 from openoutcry.wiring import Desk
 
 MakeDesk = Callable[..., Desk]

@@ -166,7 +166,7 @@ async def test_arguments_that_do_not_fit_are_told_to_the_model(make_desk: MakeDe
 
 
 async def test_a_fault_in_a_tool_is_an_honest_no(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    from openoutcry.tools import horizons
+    from openoutcry.tools.formulas import horizons
 
     def broken(*_: object) -> float:
         return 1 / 0
@@ -221,7 +221,7 @@ def test_it_works_inside_a_running_loop(desk: Desk) -> None:
 
 
 async def test_a_new_snapshot_is_used_by_the_next_question(make_desk: MakeDesk, tmp_path: Path) -> None:
-    from openoutcry.tools.ingest import ingest
+    from openoutcry.tools.data.ingest import ingest
 
     desk = Desk.open(home=tmp_path / "own")
     rows = "".join(f"2022-{m:02}-{d:02},AAA,{100 + m + d / 10}\n" for m in range(1, 7) for d in range(1, 29))

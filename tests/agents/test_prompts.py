@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from openoutcry.tools.ingest import ingest
+from openoutcry.tools.data.ingest import ingest
 from openoutcry.wiring import Desk
 
 FIRST, DAYS = date(2020, 1, 1), 900

@@ -12,10 +12,10 @@ from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence
 from openoutcry.tools.altman import altman_z
 from openoutcry.tools.beneish import beneish_m
+from openoutcry.tools.data.items import FLOWS
+from openoutcry.tools.data.view import View
 from openoutcry.tools.dupont import dupont
-from openoutcry.tools.items import FLOWS
 from openoutcry.tools.piotroski import piotroski_f
-from openoutcry.tools.view import View
 
 Row = dict[str, Any]
 Rows = Callable[..., list[Row]]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed
-from openoutcry.tools import coverage, tails
 from openoutcry.tools.backtest import coverage_figures, exceptions_test, rolling_var, var_backtest
-from openoutcry.tools.given import Given
+from openoutcry.tools.data.given import Given
+from openoutcry.tools.formulas import coverage, tails
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "refdata"
 Values = NDArray[np.float64]

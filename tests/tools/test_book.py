@@ -8,7 +8,7 @@ import pytest
 
 from openoutcry.core.errors import NotComputed, UnknownTicker
 from openoutcry.tools.book import position
-from openoutcry.tools.view import View
+from openoutcry.tools.data.view import View
 
 Row = dict[str, Any]
 Rows = Callable[..., list[Row]]

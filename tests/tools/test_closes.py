@@ -8,9 +8,9 @@ import pytest
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence
+from openoutcry.tools.data.view import View
 from openoutcry.tools.drawdowns import drawdown
 from openoutcry.tools.risk import value_at_risk
-from openoutcry.tools.view import View
 
 MakeHome = Callable[..., Path]
 Rows = Callable[..., list[dict[str, Any]]]

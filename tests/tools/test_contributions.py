@@ -1,16 +1,19 @@
 """Parts of a portfolio's risk: they sum to the whole, and agree with definitions worked out the slow way."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from openoutcry.tools import contributions, tails
+from openoutcry.tools.formulas import contributions, tails
 
 SEEDS = st.integers(0, 10_000)
 
 
-def scenarios(seed: int, rows: int = 400, lines: int = 4) -> np.ndarray:
+def scenarios(seed: int, rows: int = 400, lines: int = 4) -> NDArray[np.float64]:
     chance = np.random.default_rng(seed)
     mix = chance.normal(size=(lines, lines))
     return chance.standard_t(5, size=(rows, lines)) @ mix * 0.01 + chance.normal(size=lines) * 0.001
@@ -19,7 +22,7 @@ def scenarios(seed: int, rows: int = 400, lines: int = 4) -> np.ndarray:
 @given(SEEDS, st.floats(0.8, 0.99), st.sampled_from(["linear", "order_statistic"]))
 def test_parts_sum_to_the_whole(seed: int, confidence: float, rule: str) -> None:
     changes = scenarios(seed)
-    sizes = np.random.default_rng(seed).uniform(-1, 2, changes.shape[1])
+    sizes = np.random.default_rng(seed).uniform(-1, 2, 4)
     covariance = np.cov(changes, rowvar=False)
     for parts in (
         contributions.historical(changes, confidence, rule),  # type: ignore[arg-type]  # one of the two rules
@@ -48,7 +51,7 @@ def test_gaussian_parts_are_slopes(seed: int, confidence: float) -> None:
     """A line's part is its size times the derivative of the whole, by small steps."""
     changes = scenarios(seed)
     mean, covariance = changes.mean(axis=0), np.cov(changes, rowvar=False)
-    sizes = np.random.default_rng(seed).uniform(0.2, 2, changes.shape[1])
+    sizes = np.random.default_rng(seed).uniform(0.2, 2, 4)
     parts = contributions.gaussian(mean, covariance, sizes, confidence)
     for i in range(len(sizes)):
         up, down = sizes.copy(), sizes.copy()
@@ -75,11 +78,12 @@ def test_a_line_of_nothing_adds_nothing_and_order_does_not_matter(seed: int) -> 
     changes = scenarios(seed)
     changes[:, 2] = 0
     order = np.random.default_rng(seed).permutation(4)
-    for make in (
+    makes: list[Callable[[NDArray[np.float64]], contributions.Parts]] = [
         lambda c: contributions.historical(c, 0.95),
         lambda c: contributions.cornish_fisher(c, 0.95, 0),
         lambda c: contributions.simulated(c, 0.95),
-    ):
+    ]
+    for make in makes:
         parts, mixed = make(changes), make(changes[:, order])
         assert parts.var_parts[2] == pytest.approx(0, abs=1e-12)
         assert mixed.var_parts == pytest.approx(parts.var_parts[order], rel=1e-6, abs=1e-9)

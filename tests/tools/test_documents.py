@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openoutcry.core.errors import NotComputed
+from openoutcry.tools.data.view import View
 from openoutcry.tools.documents import document_search, fetch
-from openoutcry.tools.view import View
 
 Row = dict[str, Any]
 Rows = Callable[..., list[Row]]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence
+from openoutcry.tools.data.given import Given
+from openoutcry.tools.data.view import View
 from openoutcry.tools.drawdowns import drawdown
-from openoutcry.tools.given import Given
-from openoutcry.tools.view import View
 
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "data" / "refdata"
 here = pytest.mark.skipif(not REFERENCE.is_dir(), reason="the shared data are not here")

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence
+from openoutcry.tools.data.given import Given
 from openoutcry.tools.events import event_study
-from openoutcry.tools.given import Given
 
 Array = NDArray[np.float64]
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "refdata"

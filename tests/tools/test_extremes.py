@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence
+from openoutcry.tools.data.given import Given
 from openoutcry.tools.extremes import extreme_value, extreme_value_tail
-from openoutcry.tools.given import Given
 
 HULL: dict[str, Any] = {"threshold": 160, "xi": 0.436, "beta": 32.532, "observations": 500, "exceedances": 22}
 

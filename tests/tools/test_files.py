@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from openoutcry.core.errors import BadFile
-from openoutcry.tools import files
-from openoutcry.tools.files import RawRow, read, recognise
-from openoutcry.tools.rows import DATASETS
+from openoutcry.tools.data import files
+from openoutcry.tools.data.files import RawRow, read, recognise
+from openoutcry.tools.data.rows import DATASETS
 
 Write = Callable[..., Path]
 

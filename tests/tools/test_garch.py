@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed
-from openoutcry.tools import conditional, tails
+from openoutcry.tools.data.given import Given
+from openoutcry.tools.formulas import conditional, tails
 from openoutcry.tools.garch import filtered_historical, garch, garch_forecast
-from openoutcry.tools.given import Given
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "refdata"
 shared = pytest.mark.skipif(not DATA.is_dir(), reason="the shared data are not on this machine")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openoutcry.core.errors import BadFile, NotComputed, UnknownTicker, UsageError
-from openoutcry.tools.given import Given
+from openoutcry.tools.data.given import Given
 from openoutcry.tools.prices import returns
 from openoutcry.tools.risk import value_at_risk, volatility
 

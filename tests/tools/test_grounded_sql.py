@@ -7,8 +7,8 @@ import pytest
 
 from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import DataError, NotComputed
+from openoutcry.tools.data.view import Warehouse
 from openoutcry.tools.query import sql
-from openoutcry.tools.view import Warehouse
 
 
 @pytest.fixture(scope="module")

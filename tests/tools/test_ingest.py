@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openoutcry.core.errors import BadFile, EmptyWarehouse, UsageError
-from openoutcry.tools.ingest import Intake, ingest
-from openoutcry.tools.view import View, Warehouse
-from openoutcry.tools.warehouse import current
+from openoutcry.tools.data.ingest import Intake, ingest
+from openoutcry.tools.data.view import View, Warehouse
+from openoutcry.tools.data.warehouse import current
 
 Row = dict[str, Any]
 Rows = Callable[..., list[Row]]
@@ -72,7 +72,7 @@ def test_the_bundled_sample(sample_home: Path, tmp_path: Path, view_of: ViewOf) 
     counts = {
         t: stored(sample_home, f"SELECT count(*) FROM vault.{t}")[0][0] for t in ("prices", "documents", "positions")
     }
-    assert counts == {"prices": 166_260, "documents": 99, "positions": 28}
+    assert counts == {"prices": 166_260, "documents": 99, "positions": 30}
     assert not (sample_home / "rejects").exists()
 
 

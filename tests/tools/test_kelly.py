@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openoutcry.core.errors import NotComputed
-from openoutcry.tools.given import Given
+from openoutcry.tools.data.given import Given
 from openoutcry.tools.kelly import kelly, kelly_from_returns
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "numeric"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from openoutcry.core.errors import NotComputed, UnknownTicker
 from openoutcry.core.report import Lean
+from openoutcry.tools.data.view import View, Warehouse
 from openoutcry.tools.lean import combine_views
-from openoutcry.tools.view import View, Warehouse
 
 Row = dict[str, Any]
 Rows = Callable[..., list[Row]]

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.limits import Limits
+from openoutcry.tools.data.view import View
 from openoutcry.tools.limits import check_limits, verdicts
 from openoutcry.tools.portfolio_risk import portfolio_value_at_risk
 from openoutcry.tools.stress import stress_test
-from openoutcry.tools.view import View
 
 Rows = Callable[..., list[dict[str, Any]]]
 MakeHome = Callable[..., Path]

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence
-from openoutcry.tools.contract import Barrier, Kind, Option
+from openoutcry.tools.formulas.contract import Barrier, Kind, Option
+from openoutcry.tools.formulas.pricing import american_value, barrier_price, best
+from openoutcry.tools.formulas.trees import tree
 from openoutcry.tools.options import implied_volatility as implied_volatility_tool
 from openoutcry.tools.options import option as option_tool
-from openoutcry.tools.pricing import american_value, barrier_price, best
-from openoutcry.tools.trees import tree
 
 option: Any = option_tool
 implied_volatility: Any = implied_volatility_tool

@@ -9,11 +9,11 @@ import pytest
 from openoutcry.core.errors import NotComputed, UsageError
 from openoutcry.core.evidence import Evidence
 from openoutcry.tools.arguments import measured
-from openoutcry.tools.contract import Kind, Option
+from openoutcry.tools.formulas.contract import Kind, Option
+from openoutcry.tools.formulas.pricing import american_value
+from openoutcry.tools.formulas.trees import tree
 from openoutcry.tools.options import implied_volatility as implied_volatility_tool
 from openoutcry.tools.options import option as option_tool
-from openoutcry.tools.pricing import american_value
-from openoutcry.tools.trees import tree
 
 option: Any = option_tool
 implied_volatility: Any = implied_volatility_tool

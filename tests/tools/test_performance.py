@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed, UsageError
 from openoutcry.core.evidence import Evidence
-from openoutcry.tools.given import Given
+from openoutcry.tools.data.given import Given
 from openoutcry.tools.performance import performance, relative_performance
 
 Values = NDArray[np.float64]

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed, UsageError
 from openoutcry.core.evidence import Evidence
-from openoutcry.tools.given import Given
+from openoutcry.tools.data.given import Given
+from openoutcry.tools.data.view import View
 from openoutcry.tools.portfolio import optimal_weights, weights_from_moments
-from openoutcry.tools.view import View
 
 Array = NDArray[np.float64]
 MakeHome = Callable[..., Path]

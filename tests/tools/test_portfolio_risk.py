@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openoutcry.core.errors import NotComputed
-from openoutcry.tools.given import Given
+from openoutcry.tools.data.given import Given
+from openoutcry.tools.data.view import View
 from openoutcry.tools.portfolio_risk import portfolio_value_at_risk, portfolio_var_backtest
 from openoutcry.tools.risk import value_at_risk
-from openoutcry.tools.view import View
 
 Rows = Callable[..., list[dict[str, Any]]]
 MakeHome = Callable[..., Path]
@@ -52,7 +52,7 @@ def test_weights_are_as_their_own_series(seed: int, confidence: float, weights: 
     whole = sum(w * r for w, r in zip(weights, made.values(), strict=True))
     view = Given.of(made, "returns")
     alone = Given.of({"ALL": np.asarray(whole)}, "returns")
-    held = dict(zip(NAMES, weights, strict=True))
+    held: dict[str, float] = dict(zip(NAMES, weights, strict=True))
     asked: dict[str, Any] = {"horizon": 1, "confidence": confidence, "method": method}
     portfolio = portfolio_value_at_risk(view, held, contribution="both", **asked)
     single = value_at_risk(alone, "ALL", **asked)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openoutcry.core.errors import NotComputed, UnknownTicker
+from openoutcry.tools.data.view import View
 from openoutcry.tools.prices import price_summary, relative_return, returns
-from openoutcry.tools.view import View
 
 Row = dict[str, Any]
 Rows = Callable[..., list[Row]]

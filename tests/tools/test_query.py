@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from openoutcry.core.errors import NotComputed, SqlRefused, UsageError
 from openoutcry.core.evidence import Evidence, Unit
 from openoutcry.tools.arguments import model_of
-from openoutcry.tools.ingest import ingest
+from openoutcry.tools.data.ingest import ingest
+from openoutcry.tools.data.rows import DATASETS
+from openoutcry.tools.data.view import View
 from openoutcry.tools.query import Aggregate, Filter, query, sql
-from openoutcry.tools.rows import DATASETS
-from openoutcry.tools.view import View
 
 Row = dict[str, Any]
 Rows = Callable[..., list[Row]]

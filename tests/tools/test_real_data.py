@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from openoutcry.core.evidence import Evidence
+from openoutcry.tools.data.ingest import Intake, ingest
+from openoutcry.tools.data.view import View
 from openoutcry.tools.documents import fetch
 from openoutcry.tools.drawdowns import drawdown
-from openoutcry.tools.ingest import Intake, ingest
 from openoutcry.tools.query import sql
 from openoutcry.tools.risk import value_at_risk, volatility
 from openoutcry.tools.tone import capped, without_copies
-from openoutcry.tools.view import View
 
 Row = dict[str, Any]
 Rows = Callable[..., list[Row]]

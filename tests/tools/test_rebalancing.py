@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence
-from openoutcry.tools.given import Given
+from openoutcry.tools.data.given import Given
+from openoutcry.tools.data.view import View
 from openoutcry.tools.portfolio import optimal_weights
 from openoutcry.tools.rebalancing import walk_forward
-from openoutcry.tools.view import View
 
 Array = NDArray[np.float64]
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence
-from openoutcry.tools import conditional, tails
+from openoutcry.tools.data.given import Given
+from openoutcry.tools.data.view import View
 from openoutcry.tools.drawdowns import drawdown
-from openoutcry.tools.given import Given
+from openoutcry.tools.formulas import conditional, tails
 from openoutcry.tools.risk import value_at_risk, volatility
-from openoutcry.tools.view import View
 
 Row = dict[str, Any]
 Rows = Callable[..., list[Row]]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from openoutcry.core.clock import AsOf, new_york_date
-from openoutcry.tools.rows import (
+from openoutcry.tools.data.rows import (
     DATASETS,
     CompanyRow,
     DocumentRow,

@@ -1,5 +1,6 @@
 """What SQL written by a hostile model can do here: read the clocked views, and nothing else."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,10 +18,10 @@ import duckdb
 import pytest
 
 from openoutcry.core.errors import SqlRefused
-from openoutcry.tools.hardened import Limits, connect
-from openoutcry.tools.sandbox import MAX_ROWS, Sandbox, SandboxRows
-from openoutcry.tools.statement import MAX_CHARACTERS, Gate, check
-from openoutcry.tools.worker import Request, answer
+from openoutcry.tools.data.hardened import Limits, connect
+from openoutcry.tools.data.sandbox import MAX_ROWS, Sandbox, SandboxRows
+from openoutcry.tools.data.statement import MAX_CHARACTERS, Gate, check
+from openoutcry.tools.data.worker import Request, answer
 
 FUTURE = "FROMTHEFUTURE"
 CLOCK = "TIMESTAMPTZ '2020-04-09 00:00:00+00'"
@@ -389,8 +390,11 @@ def _outcome(sandbox: Sandbox, sql: str) -> SandboxRows | str:
 
 def _children() -> list[int]:
     """Return the living and the zombie children of this process."""
-    threads = Path(f"/proc/{os.getpid()}/task").iterdir()
-    return [int(pid) for thread in threads for pid in (thread / "children").read_text().split()]
+    found: list[int] = []
+    for thread in Path(f"/proc/{os.getpid()}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a thread that has just ended
+            found += map(int, (thread / "children").read_text().split())
+    return found
 
 
 @pytest.mark.parametrize("sql", HONEST)
@@ -516,7 +520,7 @@ def test_one_spare_is_kept_with_no_secrets_and_closing_ends_it(snapshot: Path, m
 
 def test_the_spare_does_not_outlive_a_killed_parent(snapshot: Path) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from openoutcry.tools.sandbox import Sandbox\n"
+        "import os, sys; from pathlib import Path; from openoutcry.tools.data.sandbox import Sandbox\n"
         "sandbox = Sandbox(Path(sys.argv[1])); sandbox.run('SELECT 1', {})\n"
         "print(Path(f'/proc/{os.getpid()}/task/{os.getpid()}/children').read_text(), flush=True)\n"
         "os.kill(os.getpid(), 9)"
@@ -562,8 +566,8 @@ def _wait_for(done: Callable[[], bool]) -> None:
 def test_however_a_worker_dies_the_person_reads_one_line(
     snapshot: Path, monkeypatch: pytest.MonkeyPatch, program: str, message: str
 ) -> None:
-    monkeypatch.setattr("openoutcry.tools.sandbox._START", program)
-    monkeypatch.setattr("openoutcry.tools.sandbox.SECONDS", 0.5)
+    monkeypatch.setattr("openoutcry.tools.data.sandbox._START", program)
+    monkeypatch.setattr("openoutcry.tools.data.sandbox.SECONDS", 0.5)
     with Sandbox(snapshot) as sandbox, pytest.raises(SqlRefused, match=message):
         sandbox.run("SELECT 1", VIEWS)
 

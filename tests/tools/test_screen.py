@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openoutcry.core.errors import NotComputed
+from openoutcry.tools.data.given import Given
 from openoutcry.tools.drawdowns import drawdown
-from openoutcry.tools.given import Given
 from openoutcry.tools.risk import value_at_risk, volatility
 from openoutcry.tools.screen import risk_screen
 

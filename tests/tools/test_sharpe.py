@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed, UsageError
-from openoutcry.tools.given import Given
+from openoutcry.tools.data.given import Given
 from openoutcry.tools.sharpe import sharpe_ratio, sharpe_significance
 
 EDHEC = Path(__file__).parents[2].parent / "shared" / "data" / "refdata" / "edhec.csv"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from openoutcry.core.errors import NotComputed, UnknownTicker, UsageError
+from openoutcry.tools.data.view import View
 from openoutcry.tools.statements import compound_growth, growth, margins, valuation
-from openoutcry.tools.view import View
 
 Row = dict[str, Any]
 Rows = Callable[..., list[Row]]

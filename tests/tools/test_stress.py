@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.tools import stress
-from openoutcry.tools.pricing import american_value
+from openoutcry.tools.data.view import View
+from openoutcry.tools.formulas.pricing import american_value
 from openoutcry.tools.stress import stress_test
-from openoutcry.tools.view import View
 
 Row = dict[str, Any]
 Rows = Callable[..., list[Row]]

@@ -15,10 +15,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 
-from openoutcry.tools import dispersion, tails
-from openoutcry.tools.given import Given
+from openoutcry.tools.data.given import Given
+from openoutcry.tools.formulas import dispersion, tails
+from openoutcry.tools.formulas.tails import Tail
 from openoutcry.tools.risk import value_at_risk
-from openoutcry.tools.tails import Tail
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 shared = pytest.mark.skipif(not DATA.is_dir(), reason="the shared data are not on this machine")

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed, UsageError
 from openoutcry.core.evidence import Evidence
-from openoutcry.tools.given import Given
-from openoutcry.tools.indicators import Average
+from openoutcry.tools.data.given import Given
+from openoutcry.tools.data.view import View
+from openoutcry.tools.formulas.indicators import Average
 from openoutcry.tools.technical import bollinger, macd, momentum, moving_average, rsi
 from openoutcry.tools.technical_bars import adx, atr, cci, obv, stochastic, ta_lib
-from openoutcry.tools.view import View
 
 BARS = Path(__file__).parents[2].parent / "shared" / "data" / "refdata" / "talipp_ohlcv.csv"
 here = pytest.mark.skipif(not BARS.is_file(), reason="the shared data are not here")

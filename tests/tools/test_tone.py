@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openoutcry.core.errors import NotComputed
+from openoutcry.tools.data.view import View
 from openoutcry.tools.documents import Document, fetch
 from openoutcry.tools.tone import PER_SOURCE, TONES, Read, capped, document_tone, without_copies
-from openoutcry.tools.view import View
 
 Row = dict[str, Any]
 MakeHome = Callable[..., Path]

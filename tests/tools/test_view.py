@@ -19,11 +19,11 @@ from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import DataError, OutOfRange, UnknownTicker
 from openoutcry.core.evidence import Evidence, Query
 from openoutcry.tools import catalogue
+from openoutcry.tools.data.view import View, Warehouse
 from openoutcry.tools.prices import price_summary
 from openoutcry.tools.query import sql
 from openoutcry.tools.risk import value_at_risk
 from openoutcry.tools.tool import reads_data
-from openoutcry.tools.view import View, Warehouse
 
 Row = dict[str, Any]
 Rows = Callable[..., list[Row]]
@@ -92,7 +92,7 @@ def tables(price_rows: Rows) -> dict[str, list[Row]]:
     for ticker, pace in (("AAA", 7), ("BBB", 11)):
         closes = [100 + (i * pace) % 23 + i / 9 for i in range(400)]
         bars = [{"open": c + 1, "high": c * 1.03, "low": c * 0.96, "volume": 900 + i} for i, c in enumerate(closes)]
-        rows = [row | bar for row, bar in zip(price_rows(ticker, closes), bars, strict=True)]
+        rows: list[Row] = [row | bar for row, bar in zip(price_rows(ticker, closes), bars, strict=True)]
         late = [
             row | {"close": float(row["close"]) * 1.1, "known_at": f"{row['date'] + timedelta(30 + i % 50)}T09:00:00"}
             for i, row in enumerate(rows[::9])
@@ -139,7 +139,7 @@ def test_every_tool_is_among_those_tried(tools: dict[str, Any]) -> None:
                 found.add(name)
     listed = {name for topic in catalogue.by_topic().values() for name in topic}
     # The coordinator's view, a part of `read_documents`, and what calls a tool or writes its name into evidence.
-    assert found - listed == {"combine_views", "document_tone", "stamped", "call"}
+    assert found - listed == {"combine_views", "document_tone", "stamped", "call", "charted"}
     read = {name for name in listed if reads_data(catalogue.named(name))}
     # `sql` needs more than a view: it has tests of its own.
     assert read - {"sql"} | {"combine_views"} == {name.split()[0] for name in tools}
@@ -326,13 +326,13 @@ def functions_that_name_the_vault(path: Path) -> set[str]:
 
 
 def test_stored_rows_are_reached_through_the_clock_alone() -> None:
-    sources = sorted(Path(next(iter(openoutcry.tools.__path__))).glob("*.py"))
+    sources = sorted(Path(next(iter(openoutcry.tools.__path__))).rglob("*.py"))
     assert len(sources) > 15
     found = {(path.name, name) for path in sources for name in functions_that_name_the_vault(path)}
     assert found == ALLOWED
 
 
 def test_no_tool_reads_the_wall_clock() -> None:
-    for path in Path(next(iter(openoutcry.tools.__path__))).glob("*.py"):
+    for path in Path(next(iter(openoutcry.tools.__path__))).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             assert not (isinstance(node, ast.Attribute) and node.attr in ("now", "utcnow", "today")), path

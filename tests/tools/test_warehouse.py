@@ -12,9 +12,9 @@ import duckdb
 import pytest
 
 from openoutcry.core.errors import DataError, EmptyWarehouse, WarehouseLocked
-from openoutcry.tools.ingest import ingest
-from openoutcry.tools.view import Warehouse
-from openoutcry.tools.warehouse import current, digest, folder, writing
+from openoutcry.tools.data.ingest import ingest
+from openoutcry.tools.data.view import Warehouse
+from openoutcry.tools.data.warehouse import current, digest, folder, writing
 
 Row = dict[str, Any]
 Rows = Callable[..., list[Row]]
@@ -170,7 +170,7 @@ KILLER = """
 import os, signal, sys, time
 from pathlib import Path
 import duckdb, pyarrow
-from openoutcry.tools.ingest import ingest
+from openoutcry.tools.data.ingest import ingest
 home, path = Path(sys.argv[1]), Path(sys.argv[2])
 for line in sys.stdin:
     child = os.fork()

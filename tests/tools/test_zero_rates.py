@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.tools.arguments import measured
-from openoutcry.tools.curves import Curve, Quote, bootstrap
+from openoutcry.tools.formulas.curves import Curve, Quote, bootstrap
 from openoutcry.tools.zero_rates import convert_rate as convert_rate_tool
 from openoutcry.tools.zero_rates import zero_curve as zero_curve_tool
 

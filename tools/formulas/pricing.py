@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from openoutcry.core.errors import NotComputed
-from openoutcry.tools.contract import Kind, Option, checked
-from openoutcry.tools.quantlib import quantlib
+from openoutcry.tools.formulas.contract import Kind, Option, checked
+from openoutcry.tools.formulas.quantlib import quantlib
 
 SPAN, FINE_SPAN, DAYS = 3650, 36500, 365
 GRID = 800

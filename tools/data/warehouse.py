@@ -21,7 +21,7 @@ import duckdb
 import structlog
 
 from openoutcry.core.errors import DataError, EmptyWarehouse, WarehouseLocked
-from openoutcry.tools.rows import DATASETS
+from openoutcry.tools.data.rows import DATASETS
 
 log = structlog.get_logger()
 _TYPES = {

@@ -21,7 +21,7 @@ MAX_BYTES = 1_000_000
 SECONDS = 5.0
 
 # Isolated Python leaves out the working folder, so the package's own place is handed over.
-_START = "import sys; sys.path.append(sys.argv[1]); from openoutcry.tools.worker import main; main()"
+_START = "import sys; sys.path.append(sys.argv[1]); from openoutcry.tools.data.worker import main; main()"
 _SIGNALS: dict[int, str] = {
     signal.SIGXCPU: "ran past its CPU time: read fewer rows",
     signal.SIGABRT: "ran out of memory: filter or aggregate earlier",

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from openoutcry.core.errors import NotComputed
-from openoutcry.tools.compounding import TIMES, Way, slopes
+from openoutcry.tools.formulas.compounding import TIMES, Way, slopes
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Figure
-from openoutcry.tools import conditional, tails
-from openoutcry.tools.conditional import Backcast
 from openoutcry.tools.figures import fraction, number
-from openoutcry.tools.tails import Quantile, Shortfall, Tail
+from openoutcry.tools.formulas import conditional, tails
+from openoutcry.tools.formulas.conditional import Backcast
+from openoutcry.tools.formulas.tails import Quantile, Shortfall, Tail
 
 Values = NDArray[np.float64]
 Method = Literal["historical", "gaussian", "student_t", "cornish_fisher", "garch", "monte_carlo"]

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import BadFile, NotComputed, UnknownTicker, UsageError
 from openoutcry.core.evidence import Evidence
-from openoutcry.tools import files
-from openoutcry.tools.closes import Bars, Prices
-from openoutcry.tools.table import Rows
-from openoutcry.tools.view import View
+from openoutcry.tools.data import files
+from openoutcry.tools.data.closes import Bars, Prices
+from openoutcry.tools.data.table import Rows
+from openoutcry.tools.data.view import View
 
 Holds = Literal["returns", "prices"]
 Source = str | Path | tuple[str | Path, ...] | Mapping[str, Any] | None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from openoutcry.core.errors import BadFile
-from openoutcry.tools.rows import DATASETS, Dataset, Item
+from openoutcry.tools.data.rows import DATASETS, Dataset, Item
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
 DELIMITERS = (",", ";", "\t", "|")

@@ -7,10 +7,10 @@ from statistics import NormalDist
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Figure
-from openoutcry.tools.contract import Option, Pricer
 from openoutcry.tools.figures import number, probability
-from openoutcry.tools.pricing import DAYS, calculator, on_grid
-from openoutcry.tools.trees import Tree
+from openoutcry.tools.formulas.contract import Option, Pricer
+from openoutcry.tools.formulas.pricing import DAYS, calculator, on_grid
+from openoutcry.tools.formulas.trees import Tree
 
 
 @dataclass(frozen=True, slots=True)

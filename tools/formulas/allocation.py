@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from openoutcry.core.errors import NotComputed
-from openoutcry.tools.hrp import hierarchical
-from openoutcry.tools.optimum import NEAR, Array, Moments, Terms, fit, mean_risk, sharpened, tangent, within
+from openoutcry.tools.formulas.hrp import hierarchical
+from openoutcry.tools.formulas.optimum import NEAR, Array, Moments, Terms, fit, mean_risk, sharpened, tangent, within
 
 
 def bounds(minimum: float | None, maximum: float | None, allow_short: bool) -> tuple[float, float]:

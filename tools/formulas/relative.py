@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from openoutcry.tools.ratios import compounded, partial_moment, ratio
+from openoutcry.tools.formulas.ratios import compounded, partial_moment, ratio
 
 Values = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed
-from openoutcry.tools.hrp import Distance, LeafOrder, Linkage
+from openoutcry.tools.formulas.hrp import Distance, LeafOrder, Linkage
 
 Array = NDArray[np.float64]
 StatedMethod = Literal[

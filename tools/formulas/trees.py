@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed
-from openoutcry.tools.contract import Option
+from openoutcry.tools.formulas.contract import Option
 
 Moves = Literal["crr", "equal"]
 MAX_STEPS = 5000

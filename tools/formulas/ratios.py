@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from openoutcry.tools import tails
+from openoutcry.tools.formulas import tails
 
 Values = NDArray[np.float64]
 

@@ -24,8 +24,8 @@ from pydantic import (
 
 from openoutcry.core.clock import CLOSE, NEW_YORK, AsOf, new_york_date
 from openoutcry.core.errors import UsageError
-from openoutcry.tools.items import Item
-from openoutcry.tools.occ import Contract
+from openoutcry.tools.data.items import Item
+from openoutcry.tools.data.occ import Contract
 
 
 def _moment(value: object) -> object:

@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import Any, Literal
 
 from openoutcry.core.errors import NotComputed
-from openoutcry.tools import pricing
-from openoutcry.tools.compounding import Compounding, continuous
-from openoutcry.tools.contract import Barrier, BarrierType, Exercise, Kind, Option, Pricer
-from openoutcry.tools.quantlib import DayCount, years_between
-from openoutcry.tools.times import in_years
-from openoutcry.tools.trees import tree
+from openoutcry.tools.formulas import pricing
+from openoutcry.tools.formulas.compounding import Compounding, continuous
+from openoutcry.tools.formulas.contract import Barrier, BarrierType, Exercise, Kind, Option, Pricer
+from openoutcry.tools.formulas.quantlib import DayCount, years_between
+from openoutcry.tools.formulas.times import in_years
+from openoutcry.tools.formulas.trees import tree
 
 Method = Literal[
     "auto",

@@ -7,9 +7,9 @@ from typing import Literal
 
 from openoutcry.core.clock import new_york_date
 from openoutcry.core.errors import NotComputed
-from openoutcry.tools.items import A_SHARE, FLOWS
-from openoutcry.tools.table import Rows
-from openoutcry.tools.view import View
+from openoutcry.tools.data.items import A_SHARE, FLOWS
+from openoutcry.tools.data.table import Rows
+from openoutcry.tools.data.view import View
 
 Basis = Literal["quarter", "year"]
 YEAR = (350, 380)

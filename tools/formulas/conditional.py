@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed
-from openoutcry.tools import likelihood
+from openoutcry.tools.formulas import likelihood
 
 Values = NDArray[np.float64]
 Mean = Literal["constant", "zero"]

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import DataError, OutOfRange, UnknownTicker
 from openoutcry.core.evidence import Evidence, Figure, Query, Series
-from openoutcry.tools import hardened, warehouse
-from openoutcry.tools.closes import Bars, Prices
+from openoutcry.tools.data import hardened, warehouse
+from openoutcry.tools.data.closes import Bars, Prices
+from openoutcry.tools.data.rows import DATASETS, clocked
+from openoutcry.tools.data.sandbox import Sandbox, SandboxRows
+from openoutcry.tools.data.table import Rows, hash_of
 from openoutcry.tools.figures import periods, sessions
-from openoutcry.tools.rows import DATASETS, clocked
-from openoutcry.tools.sandbox import Sandbox, SandboxRows
-from openoutcry.tools.table import Rows, hash_of
 
 _PRICES = "date, close, adj_close, adjusted_through, known_at"
 GRACE_DAYS = 7

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from openoutcry.tools import tails
+from openoutcry.tools.formulas import tails
 
 Values = NDArray[np.float64]
 Rule = Literal["linear", "order_statistic"]

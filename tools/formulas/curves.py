@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import Any, Literal
 
 from openoutcry.core.errors import NotComputed
-from openoutcry.tools.compounding import Compounding, continuous
-from openoutcry.tools.times import in_years
+from openoutcry.tools.formulas.compounding import Compounding, continuous
+from openoutcry.tools.formulas.times import in_years
 
 Interpolation = Literal["linear_zero", "log_linear_discount"]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openoutcry.core.errors import BadFile, UsageError
-from openoutcry.tools import files, warehouse
-from openoutcry.tools.files import RawRow
-from openoutcry.tools.intake import Intake, Refused, reason_of, write_rejects
-from openoutcry.tools.rows import DATASETS, Dataset
+from openoutcry.tools.data import files, warehouse
+from openoutcry.tools.data.files import RawRow
+from openoutcry.tools.data.intake import Intake, Refused, reason_of, write_rejects
+from openoutcry.tools.data.rows import DATASETS, Dataset
 
 if TYPE_CHECKING:
     import duckdb

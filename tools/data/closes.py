@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Figure
+from openoutcry.tools.data.table import Rows
 from openoutcry.tools.figures import day
-from openoutcry.tools.table import Rows
 
 SPLIT_JUMP = 1.4
 

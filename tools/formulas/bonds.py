@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator
 
 from openoutcry.core.errors import NotComputed
-from openoutcry.tools.quantlib import DayCount, counter, our_date, ql_date, quantlib
+from openoutcry.tools.formulas.quantlib import DayCount, counter, our_date, ql_date, quantlib
 
 
 def _whole(value: object) -> object:

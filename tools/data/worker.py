@@ -17,8 +17,8 @@ from typing import TypedDict, cast
 import duckdb
 
 from openoutcry.core.errors import SqlRefused
-from openoutcry.tools.hardened import Limits, connect
-from openoutcry.tools.statement import Gate, told
+from openoutcry.tools.data.hardened import Limits, connect
+from openoutcry.tools.data.statement import Gate, told
 
 _BOUNDS = (
     (resource.RLIMIT_AS, 2 << 30, 2 << 30),
