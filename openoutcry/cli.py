@@ -30,6 +30,18 @@ def _fail(message: str, code: int) -> None:
 class _Group(click.Group):
     """Turns every error of ours into one line and its exit code."""
 
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Run; a fault of the command line's own words is one line too."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **extra)
+        try:
+            sys.exit(super().main(*args, standalone_mode=False, **extra) or 0)
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx else "outcry"
+            _fail(f"{error.format_message().rstrip('.')}; `{where} --help` tells what there is", error.exit_code)
+        except click.Abort:
+            _fail("interrupted", 130)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)

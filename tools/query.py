@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure, Query, Unit
+from openoutcry.tools.arguments import LISTED
 from openoutcry.tools.data.rows import DATASETS
 from openoutcry.tools.data.statement import told, ungrounded
 from openoutcry.tools.data.view import View
@@ -19,6 +20,7 @@ from openoutcry.tools.tool import tool
 Table = Literal["prices", "fundamentals", "documents", "positions", "companies"]
 Column = Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")]
 MOST = 50
+FILTERS = 'conditions, e.g. [{"column": "ticker", "op": "=", "value": "AAPL"}]'
 DAYS = ("date", "period_end", "adjusted_through")
 
 
@@ -46,13 +48,13 @@ class Filter(BaseModel):
 def query(
     view: View,
     table: Table,
-    columns: Annotated[list[Column], Field(min_length=1, max_length=8)],
-    filters: Annotated[list[Filter], Field(max_length=8)] = [],  # noqa: B006  # read only; a model's schema wants a list
+    columns: Annotated[list[Column], LISTED, Field(min_length=1, max_length=8, description="columns, e.g. date,close")],
+    filters: Annotated[list[Filter], LISTED, Field(max_length=8, description=FILTERS)] = [],  # noqa: B006  # read only; a model's schema wants a list
     aggregate: Aggregate | None = None,
-    group_by: Annotated[list[Column], Field(max_length=3)] = [],  # noqa: B006  # as above
-    order_by: Column | None = None,
+    group_by: Annotated[list[Column], LISTED, Field(max_length=3, description="columns to aggregate by")] = [],  # noqa: B006  # as above
+    order_by: Annotated[Column | None, Field(description="column that orders the rows")] = None,
     descending: bool = False,
-    limit: Annotated[int, Field(ge=1, le=MOST)] = 10,
+    limit: Annotated[int, Field(ge=1, le=MOST, description="most rows")] = 10,
 ) -> Evidence:
     """Select *columns* of a table, filtered; with *aggregate*, that of each column a group.
 
