@@ -1,14 +1,17 @@
 """Numeric tools in a model's hands: it chooses parameters, and may only point at what was measured."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic_ai import ModelRetry
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from openoutcry.agents.team import ROLES
 from openoutcry.agents.toolbox import as_tool
+from openoutcry.agents.workbench import Live, Workbench
 from openoutcry.core.report import Finding, Kind
 from openoutcry.interfaces.explain import explain
 from openoutcry.tools import catalogue
@@ -90,3 +93,28 @@ async def test_a_number_of_its_own_is_sent_back(make_desk: MakeDesk, spot: objec
     report = await make_desk({"risk": model}).ask(RISK, "2022-06-30")
     assert any(message in t for t in told), told
     assert "E2" not in report.by_id
+
+
+async def test_lists_and_mappings_of_references(desk: Desk) -> None:
+    """Each is put in by its place or its name, and one that is not there is sent back."""
+    report = await desk.ask(RISK, "2022-06-30")
+    bench = Workbench("risk", desk.warehouse().view(), 10, Live(), None, dict(report.by_id))  # type: ignore[arg-type]  # no reader
+    ctx: Any = SimpleNamespace(deps=bench)
+    var: Any = as_tool(catalogue.named("normal_value_at_risk")).function
+    with pytest.raises(
+        ModelRetry, match="the figures do not fit: correlation: Input should be less than or equal to 1"
+    ):
+        await var(ctx, values=["E5.value", "{E5.value}"], volatilities=["E2.recent"] * 2, correlation="E2.ratio")
+    seen = await var(ctx, values=["E5.value"], volatilities=["E2.recent"])
+    made = bench.evidence[seen["id"]]
+    assert made.arguments["values"] == [report.by_id["E5"].value("value")]
+    assert made.sources == {"values": '["E5.value"]', "volatilities": '["E2.recent"]'}
+    score: Any = as_tool(catalogue.named("altman_z")).function
+    seen = await score(
+        ctx, ratios={"x1": "E2.ratio", "x2": "E2.ratio", "x3": "E2.ratio", "x4": "E2.ratio", "x5": "E2.ratio"}
+    )
+    assert bench.evidence[seen["id"]].value("x3") == report.by_id["E2"].value("ratio")
+    with pytest.raises(ModelRetry, match=r"E77\.close is no figure of your evidence"):
+        await var(ctx, values=["E77.close"], volatilities=["E2.recent"])
+    with pytest.raises(ModelRetry, match="the arguments do not fit: confidence"):
+        await var(ctx, values=["E5.value"], volatilities=["E2.recent"], confidence=2)

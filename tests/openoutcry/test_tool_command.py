@@ -137,6 +137,8 @@ def test_a_calculator_needs_no_warehouse(outcry: Run) -> None:
         (("value_at_risk", "--returns", "FUND", "--as-of", "soon"), 2, "expected an as-of like 2022-06-30"),
         (("option", "--spot", "42"), 2, "option: strike: expected a value, found none"),
         (("position", "--returns", "FUND"), 3, "needs the warehouse"),
+        (("option", "--spott", "42"), 2, "No such option '--spott'"),
+        (("volatility", "--returns", "FUND", "--scale", "x"), 2, "'x' is not a valid float"),
     ],
 )
 def test_a_fault_is_one_line(outcry: Run, fund: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
