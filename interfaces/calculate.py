@@ -1,6 +1,7 @@
 """Tools on the command line: an option an argument, and the Evidence of one call as text."""
 
 import inspect
+import re
 import types
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -59,8 +60,12 @@ def _help(field: FieldInfo, name: str) -> str:
 
 
 def help_of(function: Callable[..., Any]) -> str:
-    """The tool's docstring as click shows it: paragraphs refilled."""
-    return inspect.getdoc(function) or ""
+    """The tool's docstring as click shows it: paragraphs refilled, arguments without their asterisks."""
+    return _bare(inspect.getdoc(function) or "")
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"\*(\w+)\*", r"\1", text)
 
 
 def listing() -> Iterator[str]:
@@ -70,7 +75,7 @@ def listing() -> Iterator[str]:
         yield topic
         for name, function in tools.items():
             mark = " " if needs_data(function) else "*"
-            first = purpose(function).split(". ")[0].rstrip(".")
+            first = _bare(purpose(function).split(". ")[0].rstrip("."))
             yield wrap(first, f"  {name:<26}{mark} ", " " * 30)
     yield ""
     yield "* needs no data: every number is an argument.   outcry tool NAME --help tells its arguments."

@@ -5,19 +5,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
-from click.testing import CliRunner
-
-from openoutcry.cli import main
 
 RISK = "How risky is AAPL over the next 10 days?"
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(Protocol):
     """How a command ended."""
 
     returncode: int
@@ -26,21 +22,6 @@ class Done:
 
 
 Run = Callable[..., Done]
-
-
-@pytest.fixture
-def outcry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The command, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("OUTCRY_HOME", raising=False)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def run(*arguments: str, home: Path | None = None, stdin: str = "") -> Done:
-        given = ["--home", str(home)] if home else []
-        result = CliRunner().invoke(main, [*given, *arguments], input=stdin)
-        return Done(result.exit_code, result.stdout, result.stderr)
-
-    return run
 
 
 @pytest.fixture

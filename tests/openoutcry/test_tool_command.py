@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pytest
@@ -15,8 +15,7 @@ from openoutcry.core.errors import EmptyWarehouse, UsageError
 from openoutcry.tools import catalogue
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(Protocol):
     """How a command ended."""
 
     returncode: int
@@ -25,21 +24,6 @@ class Done:
 
 
 Run = Callable[..., Done]
-
-
-@pytest.fixture
-def outcry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The command `outcry tool`, in an empty folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("OUTCRY_HOME", raising=False)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def run(*arguments: str, home: Path | None = None) -> Done:
-        given = ["--home", str(home)] if home else []
-        result = CliRunner().invoke(main, [*given, "tool", *arguments])
-        return Done(result.exit_code, result.stdout, result.stderr)
-
-    return run
 
 
 @pytest.fixture
@@ -59,7 +43,7 @@ def refused(done: Done, code: int, words: str) -> None:
 
 
 def test_without_a_name_it_lists_every_tool(outcry: Run) -> None:
-    listed = outcry().stdout
+    listed = outcry("tool").stdout
     for tools in catalogue.by_topic().values():
         for name in tools:
             assert f"  {name} " in listed, name
@@ -70,19 +54,19 @@ def test_without_a_name_it_lists_every_tool(outcry: Run) -> None:
 def test_every_tool_tells_its_arguments(outcry: Run) -> None:
     for tools in catalogue.by_topic().values():
         for name in tools:
-            done = outcry(name, "--help")
+            done = outcry("tool", name, "--help")
             assert done.returncode == 0, name
             assert "--json" in done.stdout
 
 
 def test_over_the_warehouse(outcry: Run, sample_home: Path) -> None:
-    done = outcry("value_at_risk", "--ticker", "aapl", "--as-of", "2022-06-30", home=sample_home)
+    done = outcry("tool", "value_at_risk", "--ticker", "aapl", "--as-of", "2022-06-30", home=sample_home)
     assert done.stderr == ""
     assert "var           15.53 %   0.1552535270423308" in done.stdout
     assert "as of 2022-06-30" in done.stdout
     assert "convention  quantile: linear interpolation (type 7)" in done.stdout
     made = json.loads(
-        outcry("value-at-risk", "--ticker", "AAPL", "--as-of", "2022-06-30", "--json", home=sample_home).stdout
+        outcry("tool", "value-at-risk", "--ticker", "AAPL", "--as-of", "2022-06-30", "--json", home=sample_home).stdout
     )
     assert made["figures"]["var"] == {"value": 0.1552535270423308, "unit": "fraction"}
     assert made["arguments"]["ticker"] == "AAPL"
@@ -90,14 +74,14 @@ def test_over_the_warehouse(outcry: Run, sample_home: Path) -> None:
 
 
 def test_over_a_file_the_only_column_needs_no_name(outcry: Run, fund: Path) -> None:
-    done = outcry("volatility", "--returns", str(fund))
+    done = outcry("tool", "volatility", "--returns", str(fund))
     assert "ticker" in done.stdout
     assert "My Fund" in done.stdout
     assert "80 periods" in done.stdout
-    cut = outcry("volatility", "--returns", str(fund), "--as-of", "2005-01-01", "--json")
+    cut = outcry("tool", "volatility", "--returns", str(fund), "--as-of", "2005-01-01", "--json")
     assert json.loads(cut.stdout)["figures"]["window"]["value"] == 60
-    scaled = outcry("volatility", "--returns", str(fund), "--scale", "0.5", "--json")
-    whole = outcry("volatility", "--returns", str(fund), "--json")
+    scaled = outcry("tool", "volatility", "--returns", str(fund), "--scale", "0.5", "--json")
+    whole = outcry("tool", "volatility", "--returns", str(fund), "--json")
     first, second = (json.loads(d.stdout)["figures"]["volatility"]["value"] for d in (scaled, whole))
     assert first == pytest.approx(second / 2)
 
@@ -118,10 +102,10 @@ def test_a_calculator_needs_no_warehouse(outcry: Run) -> None:
         "--kind",
         "call",
     ]
-    done = outcry("option", *asked, "--json")
+    done = outcry("tool", "option", *asked, "--json")
     assert json.loads(done.stdout)["figures"]["price"]["value"] == pytest.approx(4.7594, abs=5e-5)
     assert json.loads(done.stdout)["as_of"] == ""
-    assert "as of" not in outcry("option", *asked).stdout
+    assert "as of" not in outcry("tool", "option", *asked).stdout
 
 
 @pytest.mark.parametrize(
@@ -142,7 +126,7 @@ def test_a_calculator_needs_no_warehouse(outcry: Run) -> None:
     ],
 )
 def test_a_fault_is_one_line(outcry: Run, fund: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
-    refused(outcry(*(str(fund) if a == "FUND" else a for a in arguments)), code, words)
+    refused(outcry("tool", *(str(fund) if a == "FUND" else a for a in arguments)), code, words)
 
 
 def test_limits_come_from_the_settings(sample_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
