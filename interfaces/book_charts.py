@@ -55,12 +55,12 @@ def _bars(evidence: Evidence, names: Sequence[str], labels: Sequence[str], *, lo
         "marker": {"color": [plot.VERMILLION if bad else plot.BLUE for bad in lost], "opacity": 0.8},
     }
     low, high = min(0.0, *values), max(0.0, *values)
-    room = 0.2 * (high - low or 1.0)
+    room = 0.35 * (high - low or 1.0)
     layout = plot.layout(
         70 + 24 * len(names),
         margin={"l": 8, "r": 8, "t": 8, "b": 28},
         xaxis=plot.axis(
-            range=[low - room * (low < 0), high + room],
+            range=[low - room * (low < 0), high + room / 2],
             tickformat=".0%",
             fixedrange=True,
             zeroline=True,

@@ -83,7 +83,10 @@ Ticker = Annotated[str, AfterValidator(_symbol), _KNOWN]
 Tickers = Annotated[list[Ticker], LISTED, Field(max_length=1000, description="tickers, e.g. AAPL,MSFT")]
 Horizon = Annotated[int, Field(ge=1, le=MAX_HORIZON, description="horizon in trading days (periods of a file)")]
 Confidence = Annotated[float, Field(gt=0.5, lt=1, description="confidence level, e.g. 0.99")]
-Window = Annotated[int, Field(ge=10, le=100_000, description="how many of the latest trading days to use")]
+LONGEST = 100_000
+Window = Annotated[
+    int, Field(ge=10, le=LONGEST, description="how many of the latest trading days to use; of a file all, if not given")
+]
 Number = Annotated[FiniteFloat, Measured(Reference)]
 MaybeNumber = Annotated[FiniteFloat | None, Measured(Reference | None)]
 Positive = Annotated[FiniteFloat, Field(gt=0), Measured(Reference)]
@@ -97,6 +100,11 @@ Periods = Annotated[
     Field(gt=0, le=366, description="periods a year; if not given 252 for sessions, or as a file's dates tell"),
 ]
 Ddof = Annotated[Literal[0, 1], BeforeValidator(_digit), Field(description="divisor of a variance: n - ddof")]
+MaybeDdof = Annotated[
+    Literal[0, 1] | None,
+    BeforeValidator(_digit),
+    Field(description="divisor n - ddof; if not given 0 for cornish_fisher, else 1"),
+]
 RiskFree = Annotated[FiniteFloat, Measured(Reference), Field(description="risk-free rate a year, e.g. 0.02")]
 Day = Annotated[date, Field(description="a day, e.g. 2022-06-30")]
 

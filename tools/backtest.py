@@ -9,7 +9,7 @@ from pydantic import Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure, Series
-from openoutcry.tools.arguments import LISTED, Confidence, Measured, Reference, Seed, Ticker
+from openoutcry.tools.arguments import LISTED, Confidence, MaybeDdof, Measured, Reference, Seed, Ticker
 from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import count, fraction, multiple, number, probability, text
 from openoutcry.tools.formulas import conditional, coverage, tails
@@ -124,9 +124,7 @@ def var_backtest(
     window: Annotated[int, Field(ge=20, le=5000, description="periods that each forecast is made from")] = 500,
     test: Annotated[int, Field(ge=20, le=5000, description="latest periods on which it is tested")] = 250,
     quantile: Annotated[Quantile, Field(description="rule of historical and garch; linear is type 7")] = "linear",
-    ddof: Annotated[
-        Literal[0, 1] | None, Field(description="divisor n - ddof; if not given 0 for cornish_fisher, else 1")
-    ] = None,
+    ddof: MaybeDdof = None,
     seed: Seed = 0,
 ) -> Evidence:
     """How often one-day losses of *ticker* broke the VaR forecast the day before, and whether that is too often.

@@ -57,14 +57,14 @@ def call(
 ) -> Evidence:
     """Call a tool by itself: over given series, else over the *warehouse* where it reads data, else over nothing.
 
-    A file of one column needs no ticker; *limits* are those of the settings, for the tool that takes some.
+    A file of one column, or of open, high, low and close, needs no ticker; *limits* are those of the settings, for the tool that takes some.
     """
     filled = dict(arguments)
     takes = model_of(function).model_fields
     if returns is not None or prices is not None:
-        view: View = given(returns, prices, as_of, scale)
-        if len(view.tickers) == 1 and "ticker" in takes:
-            filled.setdefault("ticker", view.tickers[0])
+        view: View = (series := given(returns, prices, as_of, scale))
+        if series.main and "ticker" in takes:
+            filled.setdefault("ticker", series.main)
     elif needs_data(function) or "ticker" in filled or as_of:
         view = warehouse().view(AsOf.parse(as_of) if as_of else None)
     else:

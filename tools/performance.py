@@ -41,7 +41,18 @@ Deviation = Annotated[
 KappaOrder = Annotated[float, Field(ge=1, le=10, description="order of kappa; 2 is the Sortino ratio")]
 Share = Annotated[float, Field(gt=0, le=0.5, description="share of the best and worst returns in the Rachev ratio")]
 SterlingExcess = Annotated[float, Field(ge=0, le=1, description="added to the drawdown in the Sterling ratio")]
+Falls = Annotated[
+    Literal["compounded", "percent"],
+    Field(
+        description="falls in pain, ulcer and Burke; percent compounds each return as if it were percent, which nearly "
+        "adds them up, as Bacon's tables and R's PerformanceAnalytics do"
+    ),
+]
 EVERYTHING = 1_000_000
+FALLS = {
+    "compounded": "Burke adds up each run of losses",
+    "percent": "pain, ulcer and Burke compound returns read as percent",
+}
 
 
 @tool
@@ -60,6 +71,7 @@ def performance(
     kappa_order: KappaOrder = 3,
     rachev_tail: Share = 0.1,
     sterling_excess: SterlingExcess = 0.1,
+    drawdowns: Falls = "compounded",
 ) -> Evidence:
     """Return, volatility, Sharpe, Sortino, Omega, Calmar and their kin of one series, a period and annualised.
 
@@ -81,7 +93,7 @@ def performance(
     yearly_free = ratios.compounded(free, pace) if rest else risk_free
     spread = float(returns.std(ddof=ddof))
     deviation = float((returns - free).std(ddof=ddof)) if sharpe_deviation == "excess" else spread
-    fall = ratios.by_drawdown(returns, pace, yearly_free, sterling_excess)
+    fall = ratios.by_drawdown(returns, pace, yearly_free, sterling_excess, percent=drawdowns == "percent")
     gained = ratios.gained(returns)
     fractions = {
         "total": gained.pop("total"),
@@ -119,7 +131,7 @@ def performance(
             "target": f"{target:g} a period",
             "skewness": "of the population (divisor n); kurtosis 3 is normal; sample_ ones as Excel's SKEW and KURT; "
             "sample_skewness_bacon over the population's deviation, as Bacon and PerformanceAnalytics",
-            "drawdown": "positive, compounded, from a start of 1; Burke adds up each run of losses",
+            "drawdown": f"positive, compounded, from a start of 1; {FALLS[drawdowns]}",
             "sharpe_var": f"modified VaR and ES at {confidence:g} of excess returns; *_of_returns: of returns",
         },
         missing=[*(n for p in chosen.sources for n in stale(view, p)), *_undefined(ticker, fractions, numbers)],

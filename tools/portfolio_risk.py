@@ -8,7 +8,7 @@ from pydantic import Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
-from openoutcry.tools.arguments import MAPPED, Confidence, Horizon, RiskFree, Seed, Ticker, Window
+from openoutcry.tools.arguments import MAPPED, Confidence, Horizon, MaybeDdof, RiskFree, Seed, Ticker, Window
 from openoutcry.tools.backtest import Method, coverage_figures, rolling_var
 from openoutcry.tools.data.view import View
 from openoutcry.tools.exposure import Exposure, exposure_of
@@ -25,10 +25,11 @@ Holdings = Annotated[
 ]
 Scaling = Annotated[
     Literal["overlapping", "square_root"],
-    Field(description="gaussian and cornish_fisher: returns over the horizon, or of one period times its square root"),
+    Field(description="gaussian: returns over the horizon, or of one period times its square root"),
 ]
-Divisor = Annotated[
-    Literal[0, 1] | None, Field(description="divisor n - ddof; if not given 0 for cornish_fisher, else 1")
+Moments = Annotated[
+    Literal["population", "one_divisor"],
+    Field(description="cornish_fisher: skewness and kurtosis by the population's deviation, or by that of ddof"),
 ]
 Contribution = Annotated[Literal["var", "es", "both", "none"], Field(description="whose parts by line are given")]
 Simulations = Annotated[int, Field(ge=1000, le=500_000, description="simulated scenarios of monte_carlo and garch")]
@@ -45,7 +46,8 @@ def portfolio_value_at_risk(
     window: Window = 1000,
     quantile: Annotated[Rule, Field(description="historical: type 7, or the k-th worst")] = "linear",
     scaling: Scaling = "overlapping",
-    ddof: Divisor = None,
+    ddof: MaybeDdof = None,
+    moments: Moments = "population",
     contribution: Contribution = "var",
     simulations: Simulations = 20_000,
     seed: Seed = 0,
@@ -57,14 +59,15 @@ def portfolio_value_at_risk(
     book. `component_` parts sum to the VaR (`es_component_` to the ES); `marginal_` is a line's part per unit of
     its exposure. `historical`: overlapping returns over *horizon* on the sessions that all tickers share, options
     in full. `gaussian`: their mean and covariance (divisor n - ddof), options by their delta. `cornish_fisher`:
-    modified VaR, moments of the scenarios. `garch`: filtered historical simulation of the portfolio's own
+    modified VaR, moments of the scenarios; *ddof* 1 with *moments* one_divisor are those of the component VaR and
+    ES of R's PerformanceAnalytics. `garch`: filtered historical simulation of the portfolio's own
     returns, without parts. `monte_carlo`: normal log returns of mean and covariance over the horizon, options in
     full. Raises UnknownTicker, or NotComputed without positions, with fewer than 60 or 1 / (1 - confidence)
     scenarios, or without variation.
     """
     held = exposure_of(view, weights, rate)
     needed = max(FEWEST, math.ceil(round(1 / (1 - confidence), 6)))
-    options = {"window": window, "horizon": horizon, "confidence": confidence, "needed": needed}
+    options = {"window": window, "horizon": horizon, "confidence": confidence, "needed": needed, "moments": moments}
     divisor = int(method != "cornish_fisher") if ddof is None else ddof
     if alike(held.daily(window, 2)):
         raise NotComputed(f"needs returns that differ; those of the portfolio are all alike over {window} sessions")
@@ -105,7 +108,7 @@ def _parts(
         case "gaussian":
             return _gaussian(held, window, horizon, confidence, scaling, ddof)
         case "cornish_fisher":
-            return _cornish_fisher(held, window, horizon, confidence, scaling, ddof)
+            return _cornish_fisher(held, window, horizon, confidence, scaling, ddof, options["moments"])
         case "monte_carlo":
             return _monte_carlo(held, window, horizon, confidence, simulations, seed)
         case _:
@@ -130,14 +133,16 @@ def _gaussian(
 
 
 def _cornish_fisher(
-    held: Exposure, window: int, horizon: int, confidence: float, scaling: str, ddof: int
+    held: Exposure, window: int, horizon: int, confidence: float, scaling: str, ddof: int, moments: str
 ) -> tuple[Parts, dict[str, str]]:
     span, times, words = _over(scaling, horizon)
     changes = held.changes(held.returns(window, span, FEWEST))
     if times > 1:
         raise NotComputed("needs overlapping returns: a square root of time does not carry skewness and kurtosis")
-    parts = contributions.cornish_fisher(changes, confidence, ddof)
-    return parts, {"horizon": words, "ddof": str(ddof), "moments": "skewness and kurtosis of the population"}
+    one_divisor = moments == "one_divisor"
+    parts = contributions.cornish_fisher(changes, confidence, ddof, one_divisor=one_divisor)
+    by = f"by the deviation of divisor n - {ddof}" if one_divisor else "of the population"
+    return parts, {"horizon": words, "ddof": str(ddof), "moments": f"skewness and kurtosis {by}"}
 
 
 def _monte_carlo(

@@ -13,6 +13,7 @@ from openoutcry.tools.arguments import (
     Confidence,
     Ddof,
     Horizon,
+    MaybeDdof,
     MaybePositive,
     Periods,
     Seed,
@@ -163,9 +164,7 @@ def value_at_risk(
     mean: Annotated[
         Mean, Field(description="in the VaR of gaussian, student_t and monte_carlo: the sample's, or zero")
     ] = "sample",
-    ddof: Annotated[
-        Literal[0, 1] | None, Field(description="divisor n - ddof; if not given 0 for cornish_fisher, else 1")
-    ] = None,
+    ddof: MaybeDdof = None,
     degrees_of_freedom: Annotated[
         float | None, Field(gt=2, description="of student_t, with the sample's deviation; none fits all by likelihood")
     ] = None,

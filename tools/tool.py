@@ -3,13 +3,13 @@
 import inspect
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
 from openoutcry.core.errors import UsageError
 from openoutcry.core.evidence import Evidence
-from openoutcry.tools.arguments import model_of
+from openoutcry.tools.arguments import LONGEST, Window, model_of
 from openoutcry.tools.data.intake import reason_of
 from openoutcry.tools.data.view import View
 
@@ -19,8 +19,9 @@ F = TypeVar("F", bound=Callable[..., Evidence])
 def tool(function: F) -> F:
     """Check the arguments of *function* by its signature, and write them into the Evidence that it returns.
 
-    The first parameter is the view. A function whose view has a default needs no data: a calculator. The
-    call raises UsageError for an argument that does not fit.
+    The first parameter is the view. A function whose view has a default needs no data: a calculator. Over a
+    person's own file a `window` that is not given is the whole series. The call raises UsageError for an
+    argument that does not fit.
     """
     signature = inspect.signature(function)
     first = next(iter(signature.parameters))
@@ -28,10 +29,13 @@ def tool(function: F) -> F:
     @wraps(function)
     def call(*given: Any, **named: Any) -> Evidence:
         bound = signature.bind_partial(*given, **named)
+        asked = set(bound.arguments)
         bound.apply_defaults()
         if first not in bound.arguments:
             raise TypeError(f"{function.__name__}: expected the {first} first; Desk.tool and `outcry tool` give it")
         view = bound.arguments.pop(first)
+        if view.names_given is not None and "window" not in asked and _takes_window(function):
+            bound.arguments["window"] = LONGEST
         values = _checked(function, view, bound.arguments)
         return stamped(function(view, **values), function.__name__, values)
 
@@ -42,6 +46,10 @@ def tool(function: F) -> F:
 def is_tool(value: object) -> bool:
     """Whether *value* was made by `tool`."""
     return bool(getattr(value, "is_tool", False))
+
+
+def _takes_window(function: Callable[..., Any]) -> bool:
+    return get_type_hints(function, include_extras=True).get("window") == Window
 
 
 def needs_data(function: Callable[..., Any]) -> bool:

@@ -154,3 +154,11 @@ def test_from_python(sample_home: Path, tmp_path: Path, fund: Path) -> None:
             desk.tool("nothing")
     with Desk.open(home=tmp_path / "empty") as desk, pytest.raises(EmptyWarehouse):
         desk.tool("volatility", ticker="AAPL")
+
+
+def test_open_high_low_close_need_no_ticker(outcry: Run, tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    rows = [f"{i},{i + 2},{i - 1},{i + 1},9" for i in range(10, 60)]
+    path.write_text("\n".join(["Open,High,Low,Close,Volume", *rows]) + "\n")
+    made = json.loads(outcry("tool", "atr", "--prices", str(path), "--json").stdout)
+    assert made["figures"]["value"]["value"] == pytest.approx(3)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openoutcry.core.errors import BadFile, NotComputed, UnknownTicker, UsageError
+from openoutcry.tools.backtest import var_backtest
 from openoutcry.tools.data.given import Given
 from openoutcry.tools.prices import returns
 from openoutcry.tools.risk import value_at_risk, volatility
@@ -157,3 +158,13 @@ def test_dates_beside_arrays(tmp_path: Path) -> None:
     assert view.pace == 52
     with pytest.raises(UsageError, match="expected 2 values of A, one a date, got 3"):
         Given.of({"A": [1.0, 2.0, 3.0]}, "prices", ["2020-01-01", "2020-01-08"])
+
+
+def test_of_a_file_all_is_used_where_no_window_is_given(tmp_path: Path) -> None:
+    """A backtest's window is how much each forecast knows, and stays as it is."""
+    changes = np.random.default_rng(1).normal(size=1500) * 0.01
+    view = Given.of({"A": changes}, "returns")
+    assert value_at_risk(view, "A", horizon=1).value("observations") == 1500
+    assert value_at_risk(view, "A", horizon=1, window=700).value("observations") == 700
+    assert volatility(view, "A").value("volatility") == pytest.approx(changes.std(ddof=1) * math.sqrt(252))
+    assert var_backtest(view, "A").value("window") == 500

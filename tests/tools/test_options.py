@@ -104,6 +104,8 @@ GREEKS: list[tuple[str, str, dict[str, Any], dict[str, tuple[float, float]]]] = 
     }),
     ("Haug 1998, p. 15", "call 72 75 0.09 0.19 1", {}, {"rho": (38.7325, 1e-4)}),
     ("Haug 1998, p. 16", "put 500 490 0.08 0.15 0.25", {"dividend_yield": 0.05}, {"dividend_rho": (42.2254, 1e-4)}),
+    ("Haug 2007, DdeltaDvol", "call 90 80 0.05 0.2 0.25", {}, {"vanna": (-1.0008, 1e-4)}),
+    ("Haug 2007, DvegaDvol", "call 90 130 0.05 0.28 0.75", {"underlying": "future"}, {"volga": (92.3444, 1e-4)}),
 ]  # fmt: skip
 
 

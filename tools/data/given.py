@@ -89,6 +89,13 @@ class Given(View):
         """The names of the series."""
         return tuple(self._columns)
 
+    @property
+    def main(self) -> str:
+        """The only series, or the close of open, high, low and close; nothing where there are several."""
+        if len(self._columns) == 1 or "close" in self._columns:
+            return "close" if "close" in self._columns else self.tickers[0]
+        return ""
+
     @cached_property
     def names(self) -> dict[str, str]:
         """No company names."""

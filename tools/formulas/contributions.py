@@ -73,11 +73,11 @@ def gaussian(mean: Values, covariance: Values, deltas: Values, confidence: float
     return Parts(float(var_parts.sum()), float(es_parts.sum()), var_parts, es_parts)
 
 
-def cornish_fisher(changes: Values, confidence: float, ddof: int) -> Parts:
+def cornish_fisher(changes: Values, confidence: float, ddof: int, *, one_divisor: bool = False) -> Parts:
     """Modified VaR and ES of the summed scenarios, with parts by central differences of its closed form."""
 
     def of(sizes: Values) -> tails.Tail:
-        return tails.cornish_fisher(changes @ sizes, confidence, ddof)
+        return tails.cornish_fisher(changes @ sizes, confidence, ddof, one_divisor=one_divisor)
 
     ones = np.ones(changes.shape[1])
     whole = of(ones)

@@ -59,15 +59,16 @@ def closed(option: Option, *, future: bool) -> Greeks:
     delta, dividend_rho = float(black.delta(spot)), float(black.dividendRho(years))
     owed = math.fsum(t * cash * math.exp(-option.rate * t) for t, cash in option.dividends)
     rho = float(black.rho(years)) + delta * owed
+    vega, (d1, d2) = float(black.vega(years)), _ds(option)
     return Greeks(
         delta=delta,
         gamma=float(black.gamma(spot)),
-        vega=float(black.vega(years)),
+        vega=vega,
         theta=float(black.theta(spot, years)) - delta * option.rate * option.paid,
         rho=rho + dividend_rho if future else rho,
         dividend_rho=None if future else dividend_rho,
         vanna=float(black.vanna(spot, years)),
-        volga=float(black.volga(years)),
+        volga=vega * d1 * d2 / option.volatility,  # QuantLib 1.44's own lacks a factor sqrt(time)
     )
 
 
@@ -116,12 +117,17 @@ def of_grid(price: Pricer, option: Option, *, future: bool) -> Greeks:
 
 def likelihood(option: Option) -> Mapping[str, Figure]:
     """d1, d2 and N(d2), the risk-neutral probability that the option ends in the money."""
-    spread = option.volatility * math.sqrt(option.years)
-    d1 = math.log(option.forward / option.strike) / spread + spread / 2
-    d2, normal = d1 - spread, NormalDist()
+    (d1, d2), normal = _ds(option), NormalDist()
     return {
         "d1": number(d1),
         "d2": number(d2),
         "n_d1": probability(normal.cdf(option.sign * d1)),
         "probability_in_the_money": probability(normal.cdf(option.sign * d2)),
     }
+
+
+def _ds(option: Option) -> tuple[float, float]:
+    """d1 and d2."""
+    spread = option.volatility * math.sqrt(option.years)
+    d1 = math.log(option.forward / option.strike) / spread + spread / 2
+    return d1, d1 - spread

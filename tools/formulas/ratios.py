@@ -134,18 +134,33 @@ def depths(levels: Values) -> Values:
     return np.asarray(1 - levels / np.maximum.accumulate(levels), np.float64)
 
 
-def runs(returns: Values) -> Values:
-    """The losses of each unbroken run of returns below zero, added up: the drawdowns of Burke (1994)."""
+def runs(returns: Values, *, percent: bool = False) -> Values:
+    """The losses of each unbroken run of returns below zero, added up: the drawdowns of Burke (1994).
+
+    As *percent* they are compounded, each return being read as percent.
+    """
     starts = np.flatnonzero(np.diff((returns < 0).astype(int), prepend=0) == 1)
-    return np.add.reduceat(np.minimum(returns, 0), starts) if len(starts) else np.zeros(0)
+    losses = np.minimum(returns, 0)
+    if not len(starts):
+        return np.zeros(0)
+    return (
+        100 * np.expm1(np.add.reduceat(np.log1p(losses / 100), starts)) if percent else np.add.reduceat(losses, starts)
+    )
 
 
-def by_drawdown(returns: Values, periods: float, risk_free: float, sterling_excess: float) -> dict[str, float]:
-    """Ratios of the compound return a year to drawdowns; *risk_free* is a rate a year."""
-    under = depths(np.concatenate([[1.0], np.cumprod(1 + returns)]))[1:]
-    deepest, pain, ulcer = float(under.max()), float(under.mean()), math.sqrt(float((under**2).mean()))
+def by_drawdown(
+    returns: Values, periods: float, risk_free: float, sterling_excess: float, *, percent: bool = False
+) -> dict[str, float]:
+    """Ratios of the compound return a year to drawdowns; *risk_free* is a rate a year.
+
+    As *percent*, pain, ulcer and Burke are of falls that compound each return as if it were percent, so that losses
+    nearly add up: R's PerformanceAnalytics and the tables of Bacon have them so.
+    """
+    deepest = float(_under(returns).max())
+    under = 100 * _under(returns / 100) if percent else _under(returns)
+    pain, ulcer = float(under.mean()), math.sqrt(float((under**2).mean()))
     yearly = compounded(returns, periods)
-    burke = ratio(yearly - risk_free, math.sqrt(float((runs(returns) ** 2).sum())))
+    burke = ratio(yearly - risk_free, math.sqrt(float((runs(returns, percent=percent) ** 2).sum())))
     return {
         "calmar": ratio(yearly, deepest),
         "sterling": ratio(yearly, deepest + sterling_excess),
@@ -157,6 +172,11 @@ def by_drawdown(returns: Values, periods: float, risk_free: float, sterling_exce
         "pain_index": pain,
         "ulcer_index": ulcer,
     }
+
+
+def _under(returns: Values) -> Values:
+    """How far below its peak so far, and below the start, each period ends."""
+    return depths(np.concatenate([[1.0], np.cumprod(1 + returns)]))[1:]
 
 
 def rachev(excess: Values, tail: float) -> float:

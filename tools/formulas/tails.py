@@ -156,9 +156,16 @@ def moments(returns: ArrayLike, ddof: int = 0) -> Moments:
     return Moments(np.asarray(mean), np.asarray(sd), np.asarray(m3 / m2**1.5), np.asarray(m4 / (m2 * m2) - 3))
 
 
-def cornish_fisher(returns: ArrayLike, confidence: float, ddof: int = 0) -> Tail:
-    """Modified VaR and ES of a sample; see `modified`. With *ddof* 0 as R's PerformanceAnalytics."""
-    return modified(moments(returns, ddof), confidence)
+def cornish_fisher(returns: ArrayLike, confidence: float, ddof: int = 0, *, one_divisor: bool = False) -> Tail:
+    """Modified VaR and ES of a sample; see `modified`. With *ddof* 0 as R's PerformanceAnalytics.
+
+    *one_divisor* standardises skewness and kurtosis by the deviation of *ddof* too, as its component VaR does.
+    """
+    of, shrunk = moments(returns, ddof), 1 - ddof / len(np.asarray(returns))
+    if one_divisor:
+        kurtosis = (of.excess_kurtosis + 3) * shrunk**2
+        of = of._replace(skewness=of.skewness * shrunk**1.5, excess_kurtosis=kurtosis - 3)
+    return modified(of, confidence)
 
 
 def modified(of: Moments, confidence: float, *, operational: bool = True) -> Tail:
