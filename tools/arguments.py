@@ -68,7 +68,10 @@ def _mapped(value: object) -> object:
     pairs = [str(part).rpartition("=") for part in cast("list[object]", parts)]
     if any(not name or not mark for name, mark, _ in pairs):
         raise ValueError("expected pairs such as AAPL=0.6,MSFT=0.4")
-    return {name.strip(): number.strip() for name, _, number in pairs}
+    names = [name.strip() for name, _, _ in pairs]
+    if twice := next((n for n in names if names.count(n) > 1), None):
+        raise ValueError(f"expected each name once, found {twice} twice")
+    return dict(zip(names, (number.strip() for _, _, number in pairs), strict=True))
 
 
 def _digit(value: object) -> object:

@@ -16,7 +16,7 @@ from openoutcry.tools.data.view import NO_DATA, View, Warehouse
 from openoutcry.tools.tool import is_tool, needs_data
 
 TOPICS: dict[str, tuple[str, ...]] = {
-    "prices": ("prices", "technical", "technical_bars"),
+    "prices": ("prices", "technical", "technical_bars", "spreads"),
     "risk": ("risk", "screen", "drawdowns", "delta_normal", "extremes", "garch", "backtest"),
     "performance": ("performance", "sharpe"),
     "book": ("book", "portfolio_risk", "stress", "limits"),
@@ -57,7 +57,8 @@ def call(
 ) -> Evidence:
     """Call a tool by itself: over given series, else over the *warehouse* where it reads data, else over nothing.
 
-    A file of one column, or of open, high, low and close, needs no ticker; *limits* are those of the settings, for the tool that takes some.
+    A file of one column, or of open, high, low and close, needs no ticker; *limits* are those of the settings,
+    for the tool that takes some.
     """
     filled = dict(arguments)
     takes = model_of(function).model_fields

@@ -54,7 +54,8 @@ def drawdown(
     `Length`, `To Trough` and `Recovery` of PerformanceAnalytics' table.Drawdowns; `from_period`, `trough_period`
     and `recovery_period` number the returns of the window from 1. `average` is the mean depth of all drawdowns,
     `pain_index` the mean and `ulcer_index` the root mean square depth of all periods, `conditional_drawdown`
-    (CDaR) the mean depth of the deepest periods beyond *confidence*.
+    (CDaR) the mean depth of the deepest periods beyond *confidence*, `drawdown_at_risk` that quantile of the
+    periods and `episode_drawdown_at_risk` that of the drawdowns (`CDD` of PerformanceAnalytics).
 
     Of returns given in a file the start of 1 counts as a peak. Raises UnknownTicker, or NotComputed with fewer
     than 2 returns, or with fewer drawdowns than *rank*. Sources: Bacon, Practical Portfolio Performance

@@ -96,8 +96,14 @@ def factor_exposure(
             "distribution": "Student's t, T - k degrees of freedom" if use_t else "normal",
             "annualisation": f"{pace:g} periods a year",
         },
-        missing=[m for p in series for m in stale(view, p)],
+        missing=[*(m for p in series for m in stale(view, p)), *_exact(fitted, ticker)],
     )
+
+
+def _exact(fitted: Any, ticker: str) -> list[str]:
+    """What to know where the factors leave nothing of the ticker."""
+    none_left = alike(np.asarray(fitted.resid, np.float64))
+    return [f"errors, t, p and residuals: of rounding alone, as the factors make up {ticker} wholly"] * none_left
 
 
 def columns_of(

@@ -1,10 +1,14 @@
 """Limits: the book measured against what a person allows. No model takes part in the verdict."""
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated
+
+from pydantic import Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
 from openoutcry.core.limits import Limits, Verdict
+from openoutcry.tools.arguments import MAPPED
 from openoutcry.tools.book import book_of
 from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import count, fraction, text, usd
@@ -14,15 +18,19 @@ from openoutcry.tools.stress import stress_test
 from openoutcry.tools.tool import tool
 
 HORIZON, CONFIDENCE = 10, 0.99
+Bounds = Annotated[
+    Limits, MAPPED, Field(description=f"{', '.join(Limits.model_fields)}, e.g. stress_loss=0.3; else the settings'")
+]
 
 
 @tool
-def check_limits(view: View, limits: Limits) -> Evidence:
+def check_limits(view: View, limits: Bounds) -> Evidence:
     """Measure the book against the limits of the settings; each passes, or is broken by so much.
 
     For each limit that is set: figures of the measure, `_limit` the bound, and `_excess`, the measure less the
-    bound. What cannot be measured is listed as missing and does not pass. Options are valued at a rate of zero.
-    Raises NotComputed where no limit is set or without a priced position.
+    bound. Values are in USD, the others shares of the gross value. What cannot be measured is listed as missing and
+    does not pass. Options are valued at a rate of zero. Raises NotComputed where no limit is set or without a
+    priced position.
     """
     if not limits.set_ones:
         raise NotComputed("needs limits: set them under [limits] in desk.toml, such as single_position = 0.25")

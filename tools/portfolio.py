@@ -228,7 +228,7 @@ def _covariance(
     if volatilities is None or covariance is not None:
         raise NotComputed("needs covariance alone, or volatilities with correlations; got both or neither")
     if len(volatilities) != n or min(volatilities) <= 0:
-        raise NotComputed(f"needs {n} volatilities above zero; got {list(volatilities)}")
+        raise NotComputed(f"needs {n} volatilities above zero, one an asset; got {list(volatilities)}")
     if isinstance(correlations, list):
         links = _square(correlations, n, "correlations")
     else:

@@ -78,7 +78,8 @@ def bond(
     1 - accrued days / days of the period, as in Excel's PRICE, YIELD and DURATION; `day_count`: both by the day
     count, as in QuantLib. Duration is in years: Macaulay the mean time of present values, modified -dP/dy / P;
     convexity d2P/dy2 / P in years squared; dv01 the fall of the dirty price for 0.0001 of yield; the dirty price
-    is P. Odd first periods by `issue_date` (and `first_coupon_date` where it is long).
+    is P. Odd first periods by `issue_date` (and `first_coupon_date` where it is long); an odd last period is
+    not covered.
 
     Raises NotComputed for a settlement at or after maturity, dates or prices missing or given twice, a price at
     or below zero, or a yield that leaves no positive discount factor. Sources: Hull, chapter 4; Fabozzi, Bond

@@ -261,3 +261,11 @@ def test_what_cannot_be_computed_is_refused() -> None:
     few = beta(view, "Y", "A", lags=6)
     assert few.missing == ("beta_dimson: 12 returns for 6 lags and 0 leads",)
     assert "beta_dimson" not in few.figures
+
+
+def test_factors_that_make_up_the_ticker_are_told() -> None:
+    b = [0.01, -0.02, 0.03, 0.01, -0.01, 0.02, 0.0]
+    made = factor_exposure(Given.of({"A": [0.5 * x + 0.001 for x in b], "B": b}, "returns"), "A", ["B"])
+    assert made.value("beta_b") == pytest.approx(0.5)
+    assert any("make up A wholly" in m for m in made.missing)
+    assert not longley().missing

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openoutcry.core.errors import NotComputed
+from openoutcry.core.errors import NotComputed, UsageError
 from openoutcry.core.limits import Limits
 from openoutcry.tools.data.view import View
 from openoutcry.tools.limits import check_limits, verdicts
@@ -35,6 +35,14 @@ def short(make_home: MakeHome, price_rows: Rows) -> Path:
     """A book whose price history is too short for a value at risk."""
     prices = price_rows("AAA", [20.0 + i % 2 for i in range(40)])
     return make_home(prices=prices, positions=[{"date": prices[-1]["date"], "ticker": "AAA", "quantity": 1}])
+
+
+def test_limits_as_a_command_line_gives_them(home: Path, view_of: ViewOf) -> None:
+    made = check_limits(view_of(home), "single_position=0.5, gross_value=3000")  # type: ignore[arg-type]  # as click does
+    assert (made.value("single_position_limit"), made.value("gross_value_limit")) == (0.5, 3000)
+    assert (made.figures["verdict"].value, made.value("broken")) == ("breach", 1)
+    with pytest.raises(UsageError, match="expected pairs"):
+        check_limits(view_of(home), "0.5")  # type: ignore[arg-type]  # as above
 
 
 def test_each_limit_by_hand(home: Path, view_of: ViewOf) -> None:

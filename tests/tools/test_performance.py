@@ -77,6 +77,12 @@ def managers(as_of: str | None = None, name: str = "managers") -> Given:
         ("burke", 0.74, {}),
         ("modified_burke", 3.65, {}),
         ("pain_index", 0.04, {}),
+        ("burke", 0.7447309, {"drawdowns": "percent"}),
+        ("modified_burke", 3.648421, {"drawdowns": "percent"}),
+        ("pain_index", 0.0390113, {"drawdowns": "percent"}),
+        ("pain_ratio", 2.657647, {"drawdowns": "percent"}),
+        ("martin_ratio", 1.70772, {"drawdowns": "percent"}),
+        ("max_drawdown", 0.144673, {"drawdowns": "percent"}),
         ("total", 0.218106, {}),
     ],
 )

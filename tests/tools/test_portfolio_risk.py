@@ -21,6 +21,7 @@ MakeHome = Callable[..., Path]
 ViewOf = Callable[..., View]
 METHODS = ("historical", "gaussian", "cornish_fisher", "garch", "monte_carlo")
 NAMES = ("AAA", "BBB", "CCC")
+EDHEC = Path(__file__).parents[2].parent / "shared" / "data" / "refdata" / "edhec.csv"
 
 
 def returns(seed: int, rows: int = 700) -> dict[str, np.ndarray]:
@@ -119,6 +120,26 @@ def test_square_root_of_time_only_when_asked_and_said() -> None:
     assert "no scaling by time" in plain.conventions["horizon"]
     with pytest.raises(NotComputed, match="does not carry skewness"):
         portfolio_value_at_risk(view, held, horizon=4, method="cornish_fisher", scaling="square_root")
+
+
+@pytest.mark.skipif(not EDHEC.is_file(), reason="the shared data are not here")
+def test_component_shortfall_as_performanceanalytics_prints_it() -> None:
+    """Its example of `M2.ewma`: ES(p = 0.95, portfolio_method = "component") of the edhec indices, equal weights."""
+    view = Given.read([EDHEC], "returns")
+    held = dict.fromkeys(EDHEC.read_text().splitlines()[0].split(",")[1:], 1 / 13)
+    made = portfolio_value_at_risk(
+        view, held, 1, 0.95, "cornish_fisher", ddof=1, moments="one_divisor", contribution="es"
+    )
+    assert made.value("es") == pytest.approx(0.03625114, abs=5e-9)
+    printed = {
+        **{"convertible_arbitrage": 0.0059762619, "cta_global": -0.0028081561, "distressed_securities": 0.0052816918},
+        **{"emerging_markets": 0.0062522301, "equity_market_neutral": 0.0009068639, "event_driven": 0.0058974265},
+        **{"fixed_income_arbitrage": 0.0034627291, "global_macro": 0.0001339207, "long_short_equity": 0.0036259163},
+        **{"merger_arbitrage": 0.0034602269, "relative_value": 0.0037776798, "short_selling": -0.0031537633},
+        **{"funds_of_funds": 0.0034381082},
+    }
+    assert {n: made.value(f"es_component_{n}") for n in printed} == pytest.approx(printed, abs=1e-8)
+    assert "divisor n - 1" in made.conventions["moments"]
 
 
 def test_options_in_a_book_bend_it(make_home: MakeHome, price_rows: Rows, view_of: ViewOf) -> None:

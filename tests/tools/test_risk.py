@@ -344,6 +344,7 @@ def test_every_method_is_its_formula() -> None:
     assert asked("cornish_fisher") == is_(tails.cornish_fisher(returns, 0.97))
     assert asked("cornish_fisher", ddof=1) == is_(tails.cornish_fisher(returns, 0.97, 1))
     assert asked("gaussian", ddof=0) == is_(tails.gaussian(returns.mean(), returns.std(), 0.97))
+    assert asked("gaussian", ddof="0") == asked("gaussian", ddof=0)  # as a command line gives it
     assert asked("student_t", degrees_of_freedom=6) == is_(
         tails.student_t(returns.mean(), returns.std(ddof=1), 0.97, 6)
     )

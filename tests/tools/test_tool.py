@@ -79,6 +79,8 @@ def test_pairs_of_a_command_line() -> None:
         weights.validate_python("AAPL")
     with pytest.raises(ValidationError, match="expected a ticker such as AAPL"):
         weights.validate_python("not a ticker=1")
+    with pytest.raises(ValidationError, match="expected each name once, found AAPL twice"):
+        weights.validate_python("AAPL=0.5,MSFT=0.2,AAPL=0.3")
 
 
 def test_a_ticker_is_a_symbol_except_over_a_file() -> None:
