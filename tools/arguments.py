@@ -69,7 +69,8 @@ def _mapped(value: object) -> object:
     if any(not name or not mark for name, mark, _ in pairs):
         raise ValueError("expected pairs such as AAPL=0.6,MSFT=0.4")
     names = [name.strip() for name, _, _ in pairs]
-    if twice := next((n for n in names if names.count(n) > 1), None):
+    folded = [name.casefold() for name in names]
+    if twice := next((n for n in names if folded.count(n.casefold()) > 1), None):
         raise ValueError(f"expected each name once, found {twice} twice")
     return dict(zip(names, (number.strip() for _, _, number in pairs), strict=True))
 
@@ -88,7 +89,7 @@ Horizon = Annotated[int, Field(ge=1, le=MAX_HORIZON, description="horizon in tra
 Confidence = Annotated[float, Field(gt=0.5, lt=1, description="confidence level, e.g. 0.99")]
 LONGEST = 100_000
 Window = Annotated[
-    int, Field(ge=10, le=LONGEST, description="how many of the latest trading days to use; of a file all, if not given")
+    int, Field(ge=2, le=LONGEST, description="how many of the latest trading days to use; of a file all, if not given")
 ]
 Number = Annotated[FiniteFloat, Measured(Reference)]
 MaybeNumber = Annotated[FiniteFloat | None, Measured(Reference | None)]

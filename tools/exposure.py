@@ -51,6 +51,8 @@ class Exposure:
 
 def exposure_of(view: View, weights: Mapping[str, float] | None, rate: float) -> Exposure:
     """The portfolio of *weights*, or the book where none are given. Raises NotComputed where it is empty."""
+    if not weights and view.names_given is not None:
+        raise NotComputed(f"needs weights, as {view.names_given[0]}=1: a file of series holds no positions")
     return _stated(view, weights) if weights else _book(view, rate)
 
 

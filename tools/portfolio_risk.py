@@ -69,8 +69,8 @@ def portfolio_value_at_risk(
     needed = max(FEWEST, math.ceil(round(1 / (1 - confidence), 6)))
     options = {"window": window, "horizon": horizon, "confidence": confidence, "needed": needed, "moments": moments}
     divisor = int(method != "cornish_fisher") if ddof is None else ddof
-    if alike(held.daily(window, 2)):
-        raise NotComputed(f"needs returns that differ; those of the portfolio are all alike over {window} sessions")
+    if alike(daily := held.daily(window, 2)):
+        raise NotComputed(f"needs returns that differ; those of the portfolio are all alike over {len(daily)} sessions")
     parts, told = _parts(held, method, options, quantile, scaling, divisor, simulations, seed)
     return view.evidence(
         {
@@ -142,7 +142,8 @@ def _cornish_fisher(
     one_divisor = moments == "one_divisor"
     parts = contributions.cornish_fisher(changes, confidence, ddof, one_divisor=one_divisor)
     by = f"by the deviation of divisor n - {ddof}" if one_divisor else "of the population"
-    return parts, {"horizon": words, "ddof": str(ddof), "moments": f"skewness and kurtosis {by}"}
+    told = {"horizon": words, "ddof": str(ddof), "moments": f"skewness and kurtosis {by}"}
+    return parts, {**told, "expected shortfall": "Boudt, Peterson and Croux (2008), no less than the VaR"}
 
 
 def _monte_carlo(

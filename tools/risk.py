@@ -215,7 +215,7 @@ def value_at_risk(
     far = math.ceil(round(1 / (1 - confidence), 6)) if method == "historical" else 0
     spans = prices.horizon_returns(window, ask.span, minimum or max(60, far))
     if alike(spans):
-        raise NotComputed(f"needs returns that differ; those of {ticker} are all alike over {window} sessions")
+        raise NotComputed(f"needs returns that differ; those of {ticker} are all alike over {len(spans)} returns")
     answer = horizons.answer(_logs(ticker, spans) if log else spans, ask, ticker)
     independent = len(spans) // ask.span
     return view.evidence(

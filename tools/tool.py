@@ -34,10 +34,12 @@ def tool(function: F) -> F:
         if first not in bound.arguments:
             raise TypeError(f"{function.__name__}: expected the {first} first; Desk.tool and `outcry tool` give it")
         view = bound.arguments.pop(first)
-        if view.names_given is not None and "window" not in asked and _takes_window(function):
+        whole = view.names_given is not None and "window" not in asked and _takes_window(function)
+        if whole:
             bound.arguments["window"] = LONGEST
         values = _checked(function, view, bound.arguments)
-        return stamped(function(view, **values), function.__name__, values)
+        made = function(view, **values)
+        return stamped(made, function.__name__, {k: v for k, v in values.items() if not (whole and k == "window")})
 
     call.__dict__["is_tool"] = True
     return cast("F", call)

@@ -182,5 +182,5 @@ def test_refusals(make_home: MakeHome, price_rows: Rows, view_of: ViewOf) -> Non
         portfolio_value_at_risk(view, {"B": 1.0}, horizon=1, confidence=0.999)
     with pytest.raises(NotComputed, match="needs positions"):
         portfolio_value_at_risk(view_of(make_home(prices=price_rows("AAA", [1.0, 2.0]))))
-    with pytest.raises(NotComputed, match="needs the warehouse"):
+    with pytest.raises(NotComputed, match="needs weights, as A=1: a file of series holds no positions"):
         portfolio_value_at_risk(view)

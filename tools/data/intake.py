@@ -43,7 +43,9 @@ def reason_of(error: ValueError) -> str:
     for fault in error.errors():
         where = str(fault["loc"][0]) if fault["loc"] else ""
         message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        if fault["type"] == "missing":
+        if fault["type"] == "extra_forbidden":
+            parts.append(f"{where}: there is no {fault['loc'][-1]}")
+        elif fault["type"] == "missing":
             parts.append(f"{where}: expected a value, found none")
         elif where:
             parts.append(f"{where}: {message}, got {str(fault['input'])[:80]!r}")
