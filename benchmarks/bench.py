@@ -193,7 +193,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         took = outcry(home, "ingest", "--sample")
-        row("outcry ingest --sample (166,979 rows)", f"{took:.2f} s")
+        row("outcry ingest --sample", f"{took:.2f} s")
         cold = statistics.median(outcry(home, "ask", QUESTION, "--as-of", AS_OF) for _ in range(5))
         row("outcry ask, cold (a new process)", f"{cold:.2f} s")
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

@@ -114,7 +114,7 @@ class Prices:
         if len(values) - horizon < needed:
             raise NotComputed(
                 f"needs at least {needed} overlapping {horizon}-session returns; "
-                f"{self.ticker} has {max(len(values) - horizon, 0)} in its last {len(values) - 1} sessions known by then"
+                f"{self.ticker} has {max(len(values) - horizon, 0)} in its last {len(values) - 1} sessions known then"
             )
         return values[horizon:] / values[:-horizon] - 1.0
 
