@@ -92,6 +92,9 @@ Window = Annotated[
     int, Field(ge=2, le=LONGEST, description="how many of the latest trading days to use; of a file all, if not given")
 ]
 Number = Annotated[FiniteFloat, Measured(Reference)]
+Lookback = Annotated[
+    int | None, Field(ge=2, le=LONGEST, description="how many of the latest returns to use; all if not given")
+]
 MaybeNumber = Annotated[FiniteFloat | None, Measured(Reference | None)]
 Positive = Annotated[FiniteFloat, Field(gt=0), Measured(Reference)]
 MaybePositive = Annotated[FiniteFloat | None, Field(gt=0), Measured(Reference | None)]

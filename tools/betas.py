@@ -9,13 +9,12 @@ from pydantic import Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure, Series
-from openoutcry.tools.arguments import Periods, RiskFree, Ticker
+from openoutcry.tools.arguments import Lookback, Periods, RiskFree, Ticker
 from openoutcry.tools.data.closes import Prices, together
 from openoutcry.tools.data.view import View
 from openoutcry.tools.factors import RateSeries, columns_of, rate_said
 from openoutcry.tools.figures import fraction, number, text
 from openoutcry.tools.prices import RETURNS, alike, stale
-from openoutcry.tools.problem import Lookback
 from openoutcry.tools.tool import tool
 
 Array = NDArray[np.float64]

@@ -11,13 +11,12 @@ from pydantic import Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
-from openoutcry.tools.arguments import Confidence, Periods, RiskFree, Ticker, Tickers
+from openoutcry.tools.arguments import Confidence, Lookback, Periods, RiskFree, Ticker, Tickers
 from openoutcry.tools.data.closes import Prices, together
 from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import count, fraction, number, probability, text
 from openoutcry.tools.portfolio import slugs
 from openoutcry.tools.prices import RETURNS, alike, stale
-from openoutcry.tools.problem import Lookback
 from openoutcry.tools.tool import tool
 
 Array = NDArray[np.float64]

@@ -9,13 +9,22 @@ from pydantic import Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
-from openoutcry.tools.arguments import Ddof, MaybeNumber, MaybePositive, Periods, Positive, RiskFree, Ticker, Tickers
+from openoutcry.tools.arguments import (
+    Ddof,
+    Lookback,
+    MaybeNumber,
+    MaybePositive,
+    Periods,
+    Positive,
+    RiskFree,
+    Ticker,
+    Tickers,
+)
 from openoutcry.tools.data.closes import together
 from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import fraction, multiple, number, probability
 from openoutcry.tools.portfolio import slugs
 from openoutcry.tools.prices import RETURNS, alike, stale
-from openoutcry.tools.problem import Lookback
 from openoutcry.tools.tool import tool
 
 Array = NDArray[np.float64]

@@ -10,7 +10,7 @@ from pydantic import Field, FiniteFloat
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
-from openoutcry.tools.arguments import Confidence, Ddof, Periods, RiskFree, Ticker, Window
+from openoutcry.tools.arguments import LONGEST, Confidence, Ddof, Lookback, Periods, RiskFree, Ticker
 from openoutcry.tools.data.closes import Prices, together
 from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import fraction, number, text
@@ -31,9 +31,6 @@ Target = Annotated[
     FiniteFloat,
     Field(description="minimum acceptable return (MAR) of one PERIOD, e.g. 0.005 a month; Omega's threshold"),
 ]
-Whole = Annotated[
-    Window | None, Field(description="how many of the latest periods to use; if not given, all that are known")
-]
 Deviation = Annotated[
     Literal["excess", "returns"],
     Field(description="whose standard deviation divides the Sharpe ratio: of excess returns (Sharpe 1994) or returns"),
@@ -48,7 +45,6 @@ Falls = Annotated[
         "adds them up, as Bacon's tables and R's PerformanceAnalytics do"
     ),
 ]
-EVERYTHING = 1_000_000
 FALLS = {
     "compounded": "Burke adds up each run of losses",
     "percent": "pain, ulcer and Burke compound returns read as percent",
@@ -63,7 +59,7 @@ def performance(
     risk_free_series: FreeSeries = None,
     target: Target = 0.0,
     periods: Periods = None,
-    window: Whole = None,
+    window: Lookback = None,
     ddof: Ddof = 1,
     risk_free_rule: FreeRule = "linear",
     sharpe_deviation: Deviation = "excess",
@@ -148,7 +144,7 @@ def relative_performance(
     risk_free_series: FreeSeries = None,
     target: Target = 0.0,
     periods: Periods = None,
-    window: Whole = None,
+    window: Lookback = None,
     risk_free_rule: FreeRule = "linear",
 ) -> Evidence:
     """Active premium, tracking error, information ratio, alpha, beta, Treynor, M squared and capture of a benchmark.
@@ -227,7 +223,7 @@ class _Chosen:
 def _chosen(view: View, tickers: list[str], free: str | None, window: int | None) -> _Chosen:
     """The series, the risk-free one last. Raises NotComputed where they carry no performance."""
     names = [*tickers, *([free] if free else [])]
-    chosen = _Chosen(view.prices_of(names), window or EVERYTHING)
+    chosen = _Chosen(view.prices_of(names), window or LONGEST)
     for name, returns in zip(tickers, chosen.returns, strict=False):
         if alike(returns):
             raise NotComputed(f"needs returns that differ; those of {name} are all alike over {len(returns)} periods")

@@ -9,13 +9,7 @@ from pydantic import Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
-from openoutcry.tools.arguments import (
-    Ddof,
-    MaybeNumber,
-    Periods,
-    RiskFree,
-    Tickers,
-)
+from openoutcry.tools.arguments import Ddof, Lookback, MaybeNumber, Periods, RiskFree, Tickers
 from openoutcry.tools.data.closes import Prices, together
 from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import fraction, multiple, number, slug, text
@@ -29,7 +23,6 @@ from openoutcry.tools.problem import (
     Chosen,
     Least,
     Leaves,
-    Lookback,
     MaybeMatrix,
     MaybeNamed,
     MaybeNumbers,

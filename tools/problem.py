@@ -9,9 +9,6 @@ from openoutcry.tools.arguments import LISTED, MAPPED, Measured, Reference
 from openoutcry.tools.formulas.hrp import Distance, LeafOrder, Linkage
 from openoutcry.tools.formulas.optimum import Method
 
-Lookback = Annotated[
-    int | None, Field(ge=3, le=100_000, description="how many of the latest returns to use; all if not given")
-]
 Chosen = Annotated[Method, Field(description="how weights are chosen")]
 Least = Annotated[
     FiniteFloat | None, Field(description="least weight of each asset; 0 if not given; below 0 allows shorting")

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure, Series
-from openoutcry.tools.arguments import Ddof, Periods, RiskFree, Tickers
+from openoutcry.tools.arguments import Ddof, Lookback, Periods, RiskFree, Tickers
 from openoutcry.tools.data.closes import Prices, together
 from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import count, fraction, multiple, number, text
@@ -26,7 +26,6 @@ from openoutcry.tools.problem import (
     Chosen,
     Least,
     Leaves,
-    Lookback,
     Most,
     Short,
     Tail,

@@ -8,13 +8,25 @@ from pydantic import Field, FiniteFloat
 
 from openoutcry.core.errors import NotComputed
 from openoutcry.core.evidence import Evidence, Figure
-from openoutcry.tools.arguments import LISTED, Ddof, MaybeNumber, Measured, Number, Periods, Reference, RiskFree, Ticker
+from openoutcry.tools.arguments import (
+    LISTED,
+    LONGEST,
+    Ddof,
+    Lookback,
+    MaybeNumber,
+    Measured,
+    Number,
+    Periods,
+    Reference,
+    RiskFree,
+    Ticker,
+)
 from openoutcry.tools.data.closes import together
 from openoutcry.tools.data.view import NO_DATA, View
 from openoutcry.tools.figures import count, number, probability, text, years
 from openoutcry.tools.formulas import sharpe_error, tails
 from openoutcry.tools.formulas.sharpe_error import Estimate, expected_maximum, hac_error, powers, time_factor
-from openoutcry.tools.performance import EVERYTHING, FreeRule, FreeSeries, Whole, a_period, annualisation
+from openoutcry.tools.performance import FreeRule, FreeSeries, a_period, annualisation
 from openoutcry.tools.prices import RETURNS, alike, stale
 from openoutcry.tools.tool import tool
 
@@ -121,7 +133,7 @@ def sharpe_ratio(
     trials: Trials = None,
     trial_variance: TrialVariance = None,
     periods: Periods = None,
-    window: Whole = None,
+    window: Lookback = None,
     ddof: Ddof = 1,
     skewness: OwnSkewness = None,
     kurtosis: OwnKurtosis = None,
@@ -142,7 +154,7 @@ def sharpe_ratio(
     """
     sources = view.prices_of([ticker, *([risk_free_series] if risk_free_series else [])])
     shared = together(sources) if len(sources) > 1 else sources
-    returns, *rest = (p.returns(window or EVERYTHING, needed=4) for p in shared)
+    returns, *rest = (p.returns(window or LONGEST, needed=4) for p in shared)
     pace = periods or view.pace or 252
     excess = returns - (rest[0] if rest else a_period(risk_free, pace, risk_free_rule))
     if alike(excess):
