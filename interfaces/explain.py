@@ -108,6 +108,8 @@ def _details(a: Bundle, b: Bundle) -> Iterator[str]:
         same = all(_rows(r) == _rows(b.results.get(i)) for i, r in a.results.items())
         used = "but every row that both used is the same" if same else "and rows that they used differ"
         yield f"data: snapshot {x.snapshot}, then {y.snapshot}, {used}"
+    if x.limits != y.limits:
+        yield f"limits: {x.limits.set_ones or 'none'}, then {y.limits.set_ones or 'none'}"
     for kind, one, other in (("prompt", x.prompts, y.prompts), ("model", x.models, y.models)):
         for role in sorted(one.keys() | other.keys()):
             if one.get(role) != other.get(role):

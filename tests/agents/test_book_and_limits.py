@@ -12,6 +12,7 @@ from openoutcry.core.errors import UsageError
 from openoutcry.core.limits import Limits
 from openoutcry.core.report import Finding, Kind, Question
 from openoutcry.interfaces import page, text
+from openoutcry.interfaces.explain import diff
 from openoutcry.wiring import Desk
 
 MakeDesk = Callable[..., Desk]
@@ -81,6 +82,10 @@ async def test_limits_stand_in_every_report_and_replay(make_desk: MakeDesk) -> N
         assert 'class="oo-breach">broken' in page.page(report)
     first, second = desk.runs()
     assert desk.load(first).manifest.limits == desk.load(second).manifest.limits == TIGHT
+    third = (await limited(desk, Limits()).ask("How is KO doing?", "2022-06-30")).run
+    lines = list(diff(desk.load(second), desk.load(third)))
+    assert lines[1] == "differ in: limits"
+    assert lines[2].startswith("  - limits: {'gross_value': 1000000.0,")
 
 
 async def test_a_coordinator_cannot_override_a_limit(make_desk: MakeDesk, speaker: Speaker) -> None:
