@@ -37,5 +37,5 @@ check: .venv/dev ## format, lint, types, import rules, and tests with branch cov
 bench: .venv/dev ## measure speed and memory, side by side in one run
 	$(BIN)/python benchmarks/bench.py
 
-clean: ## remove the environment, the sample's data and caches
+clean: ## remove the environment, caches, and .outcry with all its data and runs
 	rm -rf .venv .outcry build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -35,7 +35,8 @@ _KINDS: tuple[tuple[Kind, str], ...] = (
     (
         Kind.VALUATION,
         r"valu(?:ation|ed|e)|expensive|cheap\w*|(?:over|under)valued|p/?e|multiples?|margins?|profit\w*|growth|grow\w*"
-        r"|earnings|revenues?|sales|quality|fundamentals?|eps|statements?",
+        r"|earnings|revenues?|sales|quality|fundamentals?|eps|statements?|figures|dupont|altman|piotroski|beneish"
+        r"|[zfm][\s-]scores?",
     ),
     (
         Kind.NEWS,

@@ -7,11 +7,11 @@ from pydantic import Field
 from openoutcry.core.evidence import Frozen
 
 Usd = Annotated[float | None, Field(gt=0)]
-Share = Annotated[float | None, Field(gt=0, le=10)]
+Share = Annotated[float | None, Field(gt=0, le=1)]
 
 
 class Limits(Frozen):
-    """At most so much; None where no limit is set. Shares are of the book's gross value.
+    """At most so much; None where no limit is set. Shares are of the book's gross value, 0.05 is 5 %.
 
     `gross_value` and `net_value` in USD; `single_position` the largest ticker's share; `value_at_risk` and
     `expected_shortfall` over ten trading days at 99 %, historical; `stress_loss` the worst scenario's.

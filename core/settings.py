@@ -54,7 +54,11 @@ def load(path: Path | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"setting {key!r} in {path or 'the environment'}: {first['msg']}") from None
+        said = first["msg"]
+        if first["type"] == "extra_forbidden":
+            known = (Limits if len(first["loc"]) > 1 else Settings).model_fields
+            said = f"there is no such setting; there are {', '.join(known)}"
+        raise UsageError(f"setting {key!r} in {path or 'the environment'}: {said}") from None
     except ValueError as error:
         raise UsageError(f"{path} is not readable TOML: {error}") from None
     root = Path() if path is None else path.parent

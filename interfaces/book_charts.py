@@ -60,7 +60,7 @@ def _bars(evidence: Evidence, names: Sequence[str], labels: Sequence[str], *, lo
         70 + 24 * len(names),
         margin={"l": 8, "r": 8, "t": 8, "b": 28},
         xaxis=plot.axis(
-            range=[low - room * (low < 0), high + room / 2],
+            range=[low - room * (low < 0), high + room * 0.7],
             tickformat=".0%",
             fixedrange=True,
             zeroline=True,

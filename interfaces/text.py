@@ -95,15 +95,15 @@ def verdict(kept: Verdict) -> str:
     """Whether one limit is kept, and by how much it is broken, with references."""
     name = kept.limit.replace("_", " ")
     if kept.status == "unmeasured":
-        return f"{name}: not measured, {kept.reason}"
+        return f"{name}: {kept.reason}"
     told = f"{name} is {{{kept.value}}}, at most {{{kept.bound}}}"
     return told if kept.status == "pass" else f"{told}: over by {{{kept.excess}}}"
 
 
 def _verdict(kept: Verdict, evidence: dict[str, Evidence]) -> str:
     said = verdict(kept)
-    words = said if kept.status == "unmeasured" else render(said, evidence, cite=kept.status == "breach")
-    return wrap(words, f"  {STATES[kept.status].upper() if kept.status != 'pass' else 'kept':<12}", " " * 14)
+    words = said if kept.status == "unmeasured" else render(said, evidence, cite=True)
+    return wrap(words, f"  {STATES[kept.status].upper() if kept.status != 'pass' else 'kept':<14}", " " * 16)
 
 
 def claim(text: str, evidence: dict[str, Evidence], mark: str = "- ") -> str:

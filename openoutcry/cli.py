@@ -36,6 +36,9 @@ class _Group(click.Group):
             return super().main(*args, standalone_mode=False, **extra)
         try:
             sys.exit(super().main(*args, standalone_mode=False, **extra) or 0)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            sys.exit(error.exit_code)
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "outcry"
             _fail(f"{error.format_message().rstrip('.')}; `{where} --help` tells what there is", error.exit_code)
@@ -113,6 +116,8 @@ def ask(
         click.echo(f"  page written to {html}", err=True)
     if report.declined:
         sys.exit(UsageError.exit_code)
+    if all(finding.status == "no_finding" for finding in report.findings):
+        sys.exit(DataError.exit_code)
 
 
 @main.command()

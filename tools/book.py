@@ -15,7 +15,8 @@ def position(view: View, ticker: Ticker, rate: RiskFree = 0.0) -> Evidence:
 
     Uses the newest day of the book known by now and the newest close of each holding; gross value is the
     sum of absolute market values. Options on *ticker* (positions by OCC symbol) are counted and valued
-    beside the shares: American, at the ticker's own volatility and *rate*. Raises NotComputed without
+    beside the shares: American, at the ticker's own volatility and *rate*; `contracts` counts long and short
+    ones. Raises NotComputed without
     positions, without *ticker* among them, or without a price of it.
     """
     book = book_of(view)
@@ -56,7 +57,7 @@ def _options(mine: list[Holding], book: Book, rate: float) -> dict[str, Figure]:
         return {}
     value = sum(h.value(rate=rate) for h in held)
     return {
-        "contracts": count(sum(h.quantity for h in held)),
+        "contracts": count(sum(abs(h.quantity) for h in held)),
         "options_value": usd(value),
         "options_gross_share": fraction(sum(abs(h.value(rate=rate)) for h in held) / book.gross(rate)),
         "delta_shares": number(sum(h.delta(rate) for h in held) / held[0].spot),

@@ -64,8 +64,10 @@ def call(
     takes = model_of(function).model_fields
     if returns is not None or prices is not None:
         view: View = (series := given(returns, prices, as_of, scale))
-        if series.main and "ticker" in takes:
-            filled.setdefault("ticker", series.main)
+        if "ticker" in takes and takes["ticker"].is_required() and not filled.get("ticker"):
+            if not series.main:
+                raise UsageError(f"expected a ticker, one of the columns {', '.join(series.tickers)}; got none")
+            filled["ticker"] = series.main
     elif needs_data(function) or "ticker" in filled or as_of:
         view = warehouse().view(AsOf.parse(as_of) if as_of else None)
     else:

@@ -60,7 +60,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """The newest day of the book known by now: priced holdings, and what could not be priced."""
+    """The newest day of each book known by now, added up: priced holdings, and what could not be priced."""
 
     day: date
     holdings: tuple[Holding, ...]
@@ -103,7 +103,8 @@ def book_of(view: View) -> Book:
     """The book, several accounts added up. Raises NotComputed without positions, or where none can be priced."""
     rows = view.query(
         "SELECT book, date, ticker, quantity, known_at FROM positions "
-        "WHERE date = (SELECT max(date) FROM positions) AND quantity <> 0 ORDER BY book, ticker"
+        "WHERE date = (SELECT max(date) FROM positions p WHERE p.book = positions.book) AND quantity <> 0 "
+        "ORDER BY book, ticker"
     )
     if not len(rows):
         raise NotComputed(f"needs positions; the book known by {view.as_of} holds none: ingest positions")
@@ -117,7 +118,7 @@ def book_of(view: View) -> Book:
         raise NotComputed(f"needs a price of what the book holds; {'; '.join(missing)}")
     sources = (rows, *(p.rows for p in prices.values()))
     names = frozenset(map(_underlying, held))
-    return Book(rows.days("date")[0], holdings, prices, sources, len(rows), names, missing)
+    return Book(max(rows.days("date")), holdings, prices, sources, len(rows), names, missing)
 
 
 def _underlying(symbol: str) -> str:

@@ -77,15 +77,19 @@ def stress_test(
     book = book_of(view)
     version, chosen = _chosen(view, scenarios, equity, moves, volatility, rate_shift)
     gross, figures, missing = book.gross(rate), dict[str, Figure](), list(book.missing)
-    totals: dict[str, float] = {}
+    totals, without = dict[str, float](), dict[str, list[str]]()
     for name, shock in chosen.items():
-        changes = _changes(book, name, shock, rate, missing)
+        left: list[str] = []
+        changes = _changes(book, shock, rate, left)
+        for ticker in left:
+            without.setdefault(ticker, []).append(name)
         if not changes:
             continue
         totals[name] = sum(changes.values())
         figures |= {f"profit_{name}": usd(totals[name]), f"share_{name}": fraction(totals[name] / gross)}
         if book.options:
             figures[f"options_{name}"] = usd(sum(c for h, c in changes.items() if h.contract))
+    missing += [f"{t}: no usable price in {', '.join(names)}; left out there" for t, names in without.items()]
     if not totals:
         raise NotComputed(f"needs prices of the book within a scenario's window; {'; '.join(missing)}")
     worst = min(totals, key=totals.__getitem__)
@@ -127,20 +131,17 @@ def _chosen(
     return version, {n: s for n, s in known.items() if n in names or (not names and not own)} | own
 
 
-def _changes(book: Book, name: str, shock: Shock, rate: float, missing: list[str]) -> dict[Holding, float]:
-    """The change of each holding in USD; one whose ticker had no price then is left out, and that is said."""
+def _changes(book: Book, shock: Shock, rate: float, left: list[str]) -> dict[Holding, float]:
+    """The change of each holding in USD; one whose ticker had no price then is left out and put into *left*."""
     moves = dict(shock.moves)
     if odd := moves.keys() - set(book.tickers):
         raise NotComputed(f"needs moves of tickers that the book holds; it holds no {', '.join(sorted(odd))}")
-    left: list[str] = []
     for ticker in book.tickers:
         move = shock.equity if shock.window is None else _moved(book.prices[ticker], *shock.window)
         if move is None:
             left.append(ticker)
         else:
             moves.setdefault(ticker, move)
-    if left:
-        missing.append(f"{name}: no usable price then of {', '.join(left)}; left out of that scenario")
     return {
         h: h.value(moves[h.ticker], rate=rate + shock.rate, volatility=shock.volatility) - h.value(rate=rate)
         for h in book.holdings

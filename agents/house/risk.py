@@ -26,11 +26,15 @@ POSITION = (
     "The book holds {shares} shares of {ticker}, worth {value} at the {basis}, or {gross_share} of its gross value."
 )
 
+OPTIONS = (
+    "Beside them stand {contracts} option contracts on {ticker}, worth {options_value}; they move like {delta_shares} "
+    "shares."
+)
 BOOK_VAR = (
     "By the history of what it holds, the book loses more than {var} of its gross value, or {var_usd}, over {horizon} "
     "only beyond {confidence} confidence, and then {es} on average."
 )
-BOOK_LARGEST = "Of its lines {largest} adds most to that bound, {largest_component}."
+BOOK_LARGEST = "Of its lines {largest} adds most to that bound: {largest_component} of the gross value."
 BOOK_NORMAL = "A normal curve through the same returns puts that bound at {var}."
 BOOK_STRESS = (
     "Of {scenarios} stress scenarios the worst is {worst}: the book would change by {worst_profit}, or {worst_share} "
@@ -50,6 +54,7 @@ def rules(prompt: str, results: Sequence[Result]) -> list[Step] | Answer:
     if not results:
         return [step for ticker in question.tickers for step in _steps(question, ticker)]
     claims = [c for c in (_claim(r, results) for r in results) if c]
+    claims += [c for c in (fill(OPTIONS, r) for r in results if r.tool == "position") if c]
     lean = Lean.NONE if question.kind is Kind.COMPARE else _lean(results)
     return Answer(claims=claims[:8], lean=lean)
 

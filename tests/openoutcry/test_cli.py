@@ -166,3 +166,10 @@ def test_nothing_is_reached_for(home: Path, tmp_path: Path) -> None:
     done = subprocess.run([*without_network(), *command], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "AAPL" in done.stdout
+
+
+def test_a_report_without_a_finding_is_not_ok(outcry: Run, home: Path) -> None:
+    """The sample's book begins in 2021: the report says what it needs, and the exit code that there is no answer."""
+    done = outcry("ask", "How risky is my book?", "--as-of", "2019-06-28", home=home)
+    assert done.returncode == 3
+    assert "needs positions; the book known by 2019-06-28 holds none" in " ".join(done.stdout.split())

@@ -121,12 +121,16 @@ def test_a_calculator_needs_no_warehouse(outcry: Run) -> None:
         (("value_at_risk", "--returns", "FUND", "--as-of", "soon"), 2, "expected an as-of like 2022-06-30"),
         (("option", "--spot", "42"), 2, "option: strike: expected a value, found none"),
         (("position", "--returns", "FUND"), 3, "needs the warehouse"),
+        (("volatility", "--returns", "TWO"), 2, "expected a ticker, one of the columns a, b; got none"),
         (("option", "--spott", "42"), 2, "No such option '--spott'"),
         (("volatility", "--returns", "FUND", "--scale", "x"), 2, "'x' is not a valid float"),
     ],
 )
 def test_a_fault_is_one_line(outcry: Run, fund: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
-    refused(outcry("tool", *(str(fund) if a == "FUND" else a for a in arguments)), code, words)
+    two = fund.with_name("two.csv")
+    two.write_text("a,b\n0.1,0.2\n")
+    paths = {"FUND": str(fund), "TWO": str(two)}
+    refused(outcry("tool", *(paths.get(a, a) for a in arguments)), code, words)
 
 
 def test_limits_come_from_the_settings(sample_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +145,8 @@ def test_limits_come_from_the_settings(sample_home: Path, tmp_path: Path, monkey
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 2
     assert "setting 'limits.single_position'" in done.stderr
+    path.write_text("[limits]\nsingel_position = 0.1\n")
+    assert "there is no such setting; there are gross_value, net" in CliRunner().invoke(main, arguments).stderr
 
 
 def test_from_python(sample_home: Path, tmp_path: Path, fund: Path) -> None:

@@ -168,3 +168,9 @@ def test_of_a_file_all_is_used_where_no_window_is_given(tmp_path: Path) -> None:
     assert value_at_risk(view, "A", horizon=1, window=700).value("observations") == 700
     assert volatility(view, "A").value("volatility") == pytest.approx(changes.std(ddof=1) * math.sqrt(252))
     assert var_backtest(view, "A").value("window") == 500
+
+
+def test_prices_given_as_returns_are_told() -> None:
+    view = Given.of({"A": np.linspace(90, 110, 300)}, "returns")
+    with pytest.raises(NotComputed, match="needs returns; every value of A is above 100 %: give prices as prices"):
+        value_at_risk(view, "A", horizon=1)

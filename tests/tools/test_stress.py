@@ -74,7 +74,7 @@ def test_a_window_of_history_is_what_each_ticker_did(home: Path, view_of: ViewOf
     assert moved(aaa) < -0.3
     assert made.value("profit_covid_2020") - made.value("options_covid_2020") == pytest.approx(stock)
     assert made.value("options_covid_2020") > 0
-    assert "covid_2020: no usable price then of CCC; left out of that scenario" in made.missing
+    assert "CCC: no usable price in covid_2020; left out there" in made.missing
 
 
 def test_a_window_is_not_there_before_it_has_ended(home: Path, view_of: ViewOf) -> None:

@@ -120,7 +120,13 @@ class Given(View):
             return Prices(ticker, dates[1:], cells, basis, None, None, rows, None, self._dated, notes)
         changes = cells * self._scale
         good = bool((changes > -1).all())
-        wealth = np.concatenate([[1.0], np.cumprod(1 + changes)]) if good else np.full(len(cells) + 1, np.nan)
+        if (changes > 1).all():
+            raise NotComputed(
+                f"needs returns; every value of {ticker} is above 100 %: give prices as prices, or a scale of 0.01"
+            )
+        with np.errstate(over="ignore", invalid="ignore"):
+            wealth = np.concatenate([[1.0], np.cumprod(1 + changes)])
+        wealth[~np.isfinite(wealth) | ~np.bool_(good)] = np.nan
         return Prices(
             ticker, dates, np.asarray(wealth, np.float64), basis, None, None, rows, changes, self._dated, notes
         )

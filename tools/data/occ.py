@@ -6,6 +6,7 @@ from datetime import date
 from typing import Literal, Self
 
 SHARES = 100
+_TICKER = r"[A-Z][A-Z0-9.\-]{0,11}"
 _OCC = re.compile(r"([A-Z]{1,6})(\d{2})(\d{2})(\d{2})([CP])(\d{8})")
 
 
@@ -35,3 +36,17 @@ class Contract:
     def symbol(self) -> str:
         """The symbol without padding."""
         return f"{self.underlying}{self.expiry:%y%m%d}{self.kind[0].upper()}{round(self.strike * 1000):08d}"
+
+
+def instrument(value: object) -> object:
+    """A ticker in capitals, or an option's symbol without its padding. Raises ValueError for neither."""
+    if not isinstance(value, str):
+        return value
+    try:
+        contract = Contract.parse(value)
+    except ValueError as error:
+        raise ValueError(f"expected an OCC symbol with a day that there is, as AAPL220916P00130000: {error}") from None
+    found = contract.symbol if contract else value.strip().upper()
+    if not contract and not re.fullmatch(_TICKER, found):
+        raise ValueError("expected a ticker, or an option's OCC symbol as AAPL220916P00130000")
+    return found

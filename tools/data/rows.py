@@ -25,7 +25,7 @@ from pydantic import (
 from openoutcry.core.clock import CLOSE, NEW_YORK, AsOf, new_york_date
 from openoutcry.core.errors import UsageError
 from openoutcry.tools.data.items import Item
-from openoutcry.tools.data.occ import Contract
+from openoutcry.tools.data.occ import instrument
 
 
 def _moment(value: object) -> object:
@@ -72,15 +72,8 @@ def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
 
 
-def _instrument(value: object) -> object:
-    """A ticker, or an option's OCC symbol without its padding."""
-    contract = Contract.parse(value) if isinstance(value, str) else None
-    return contract.symbol if contract else _upper(value)
-
-
 Ticker = Annotated[str, BeforeValidator(_upper), Field(pattern=r"^[A-Z][A-Z0-9.\-]{0,11}$")]
-_OPTION = r"[A-Z]{1,6}\d{6}[CP]\d{8}"
-Instrument = Annotated[str, BeforeValidator(_instrument), Field(pattern=rf"^([A-Z][A-Z0-9.\-]{{0,11}}|{_OPTION})$")]
+Instrument = Annotated[str, BeforeValidator(instrument)]
 Day = Annotated[date, BeforeValidator(_day)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 _DAY = TypeAdapter[date](Day)
