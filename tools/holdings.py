@@ -60,7 +60,10 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """The newest day of each book known by now, added up: priced holdings, and what could not be priced."""
+    """The newest day of each book known by now, added up: priced holdings, and what could not be priced.
+
+    `unvalued` are the symbols that are held and have no value here; an option that has ended is not among them.
+    """
 
     day: date
     holdings: tuple[Holding, ...]
@@ -68,6 +71,7 @@ class Book:
     rows: tuple[Rows, ...]
     lines: int
     underlyings: frozenset[str]
+    unvalued: tuple[str, ...] = ()
     missing: list[str] = field(default_factory=list[str])
 
     @property
@@ -112,13 +116,19 @@ def book_of(view: View) -> Book:
     for symbol, quantity in zip(rows.cells("ticker"), rows.cells("quantity"), strict=True):
         held[symbol] = held.get(symbol, 0.0) + quantity
     prices, missing = _priced(view, held)
-    found = [_holding(view, symbol, q, prices, missing) for symbol, q in held.items() if q]
-    holdings = tuple(h for h in found if h)
+    found = {symbol: _holding(view, symbol, q, prices, missing) for symbol, q in held.items() if q}
+    holdings = tuple(h for h in found.values() if h)
+    unvalued = tuple(s for s, h in found.items() if h is None and not _ended(s, view.as_of.date))
     if not holdings:
         raise NotComputed(f"needs a price of what the book holds; {'; '.join(missing)}")
     sources = (rows, *(p.rows for p in prices.values()))
     names = frozenset(map(_underlying, held))
-    return Book(max(rows.days("date")), holdings, prices, sources, len(rows), names, missing)
+    return Book(max(rows.days("date")), holdings, prices, sources, len(rows), names, unvalued, missing)
+
+
+def _ended(symbol: str, day: date) -> bool:
+    contract = Contract.parse(symbol)
+    return contract is not None and contract.expiry < day
 
 
 def _underlying(symbol: str) -> str:

@@ -28,9 +28,9 @@ def check_limits(view: View, limits: Bounds) -> Evidence:
     """Measure the book against the limits of the settings; each passes, or is broken by so much.
 
     For each limit that is set: figures of the measure, `_limit` the bound, and `_excess`, the measure less the
-    bound. Values are in USD, the others shares of the gross value. What cannot be measured is listed as missing and
-    does not pass. Options are valued at a rate of zero. Raises NotComputed where no limit is set or without a
-    priced position.
+    bound. Values are in USD, the others shares of the gross value. What cannot be measured is listed as missing
+    and does not pass, nor does any limit while a holding has no value (`unvalued`). Options are valued at a rate
+    of zero. Raises NotComputed where no limit is set or without a priced position.
     """
     if not limits.set_ones:
         raise NotComputed("needs limits: set them under [limits] in desk.toml, such as single_position = 0.25")
@@ -48,10 +48,15 @@ def check_limits(view: View, limits: Bounds) -> Evidence:
         if name == "single_position":
             figures["largest"] = text(_largest(book)[0])
     broken = [n for n in limits.set_ones if f"{n}_excess" in figures and float(figures[f"{n}_excess"].value) > 0]
-    whole = not missing and not book.missing
-    verdict = "breach" if broken else "pass" if whole else "unmeasured"
+    verdict = "breach" if broken else "unmeasured" if missing or book.unvalued else "pass"
     return view.evidence(
-        {"verdict": text(verdict), "broken": count(len(broken)), "limits": count(len(limits.set_ones))} | figures,
+        {
+            "verdict": text(verdict),
+            "broken": count(len(broken)),
+            "limits": count(len(limits.set_ones)),
+            "unvalued": count(len(book.unvalued)),
+            **figures,
+        },
         book.rows,
         conventions={
             "excess": "measure less limit; above zero the limit is broken",
@@ -59,7 +64,7 @@ def check_limits(view: View, limits: Bounds) -> Evidence:
             "stress loss": "worst of all named scenarios, of the gross value",
             **book.conventions(0.0),
         },
-        missing=[*missing, *book.missing],
+        missing=list(dict.fromkeys([*missing, *book.missing, *(m for e in parts.values() for m in e.missing)])),
     )
 
 
@@ -73,6 +78,10 @@ def verdicts(evidence: Evidence) -> Iterator[Verdict]:
             yield Verdict(limit=name, status="unmeasured", bound=bound, reason=reason.removeprefix(f"limit {name}: "))
             continue
         broken = evidence.value(f"{name}_excess") > 0
+        if not broken and (left := evidence.figures["unvalued"].value):
+            reason = f"{left} of the book's holdings have no value here"
+            yield Verdict(limit=name, status="unmeasured", value=f"{evidence.id}.{name}", bound=bound, reason=reason)
+            continue
         status = "breach" if broken else "pass"
         excess = f"{evidence.id}.{name}_excess"
         yield Verdict(limit=name, status=status, value=f"{evidence.id}.{name}", bound=bound, excess=excess)

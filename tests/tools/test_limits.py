@@ -94,3 +94,17 @@ def test_a_limit_is_broken_exactly_where_the_measure_is_above_it(home: Path, vie
     (kept,) = verdicts(made)
     assert kept.status == ("breach" if made.value("gross_value") > bound else "pass")
     assert made.value("gross_value_excess") == pytest.approx(2500 - bound)
+
+
+def test_no_limit_passes_while_a_holding_has_no_value(make_home: MakeHome, price_rows: Rows, view_of: ViewOf) -> None:
+    """A holding without a price could break any limit; one that is broken without it is broken all the same."""
+    prices = price_rows("AAA", [20.0 + i % 2 for i in range(40)])
+    last = prices[-1]["date"]
+    held = [{"date": last, "ticker": t, "quantity": 1} for t in ("AAA", "ZZZ", "AAA200101C00020000")]
+    view = view_of(make_home(prices=prices, positions=held))
+    made = check_limits(view, Limits(gross_value=1000, net_value=1)).model_copy(update={"id": "E1"})
+    said = {v.limit: v for v in verdicts(made)}
+    assert made.value("unvalued") == 1  # the option ended before
+    assert said["gross_value"].status == "unmeasured"
+    assert said["gross_value"].reason == "1 of the book's holdings have no value here"
+    assert said["net_value"].status == "breach"
