@@ -172,5 +172,4 @@ def test_of_a_file_all_is_used_where_no_window_is_given(tmp_path: Path) -> None:
 
 def test_prices_given_as_returns_are_told() -> None:
     view = Given.of({"A": np.linspace(90, 110, 300)}, "returns")
-    with pytest.raises(NotComputed, match="needs returns; every value of A is above 100 %: give prices as prices"):
-        value_at_risk(view, "A", horizon=1)
+    assert "A: every value is above 100 %; if these are prices, give them as prices" in volatility(view, "A").missing

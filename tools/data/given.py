@@ -121,9 +121,7 @@ class Given(View):
         changes = cells * self._scale
         good = bool((changes > -1).all())
         if (changes > 1).all():
-            raise NotComputed(
-                f"needs returns; every value of {ticker} is above 100 %: give prices as prices, or a scale of 0.01"
-            )
+            notes = (*notes, f"{ticker}: every value is above 100 %; if these are prices, give them as prices")
         with np.errstate(over="ignore", invalid="ignore"):
             wealth = np.concatenate([[1.0], np.cumprod(1 + changes)])
         wealth[~np.isfinite(wealth) | ~np.bool_(good)] = np.nan
