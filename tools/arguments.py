@@ -31,6 +31,11 @@ _SYMBOL = r"^[A-Z][A-Z0-9.\-]{0,11}$"
 
 
 @dataclass(frozen=True, slots=True)
+class ForPerson:
+    """Marks an argument that no model is shown, such as one that lowers a floor; its default stands for a model."""
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """Marks an argument whose numbers come from data: `shown` is its type in a model's schema."""
 
@@ -120,12 +125,15 @@ Day = Annotated[date, Field(description="a day, e.g. 2022-06-30")]
 def model_of(function: Callable[..., Any], *, for_model: bool = False) -> type[BaseModel]:
     """A model of the tool's arguments, made from its signature; the first parameter is given by the run.
 
-    *for_model* shows measured arguments as references, as a language model must give them.
+    *for_model* shows measured arguments as references, as a language model must give them, and leaves out those
+    that are for a person alone.
     """
     hints = get_type_hints(function, include_extras=True)
     fields: dict[str, Any] = {}
     for parameter in _parameters(function):
         hint = hints[parameter.name]
+        if for_model and any(isinstance(m, ForPerson) for m in getattr(hint, "__metadata__", ())):
+            continue
         fields[parameter.name] = (
             _shown(hint) if for_model else hint,
             ... if parameter.default is inspect.Parameter.empty else parameter.default,

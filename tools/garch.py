@@ -22,7 +22,7 @@ from openoutcry.tools.figures import fraction, number, text
 from openoutcry.tools.figures import periods as periods_ahead
 from openoutcry.tools.formulas import conditional, tails
 from openoutcry.tools.formulas.conditional import Backcast, Distribution, Errors, Fitted, Mean, Variant
-from openoutcry.tools.prices import RETURNS, alike, stale
+from openoutcry.tools.prices import RETURNS, alike, log_returns, stale
 from openoutcry.tools.tool import tool
 
 Lag = Annotated[int, Field(ge=1, le=5)]
@@ -78,7 +78,7 @@ def garch(
     returns = prices.returns(window, conditional.NEEDED)
     if alike(returns):
         raise NotComputed(f"needs returns that differ; those of {ticker} are all alike over {len(returns)} periods")
-    returns = (_logs(ticker, returns) if log else returns) * multiplier
+    returns = (log_returns(ticker, returns) if log else returns) * multiplier
     model = conditional.fit(
         returns,
         p=p,
@@ -116,12 +116,6 @@ def garch(
         },
         missing=[*stale(view, prices), *missing, *_without_errors(model)],
     )
-
-
-def _logs(ticker: str, returns: NDArray[np.float64]) -> NDArray[np.float64]:
-    if (returns <= -1).any():
-        raise NotComputed(f"needs returns above -100 %; {ticker} holds {returns.min():g}, which has no log return")
-    return np.log1p(returns)
 
 
 def _forecasts(model: Fitted, horizon: int, pace: float, scale: float) -> tuple[dict[str, Figure], list[str]]:

@@ -30,6 +30,13 @@ def alike(values: NDArray[np.float64]) -> bool:
     return float(np.ptp(values)) < 1e-12
 
 
+def log_returns(ticker: str, returns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The log returns of simple ones. Raises NotComputed for one of -100 % or less."""
+    if (returns <= -1).any():
+        raise NotComputed(f"needs returns above -100 %; {ticker} holds {returns.min():g}, which has no log return")
+    return np.log1p(returns)
+
+
 def points(prices: Prices, window: int) -> Series:
     """The last *window* closes as points of a picture."""
     dates = prices.dates[-window:].astype("datetime64[D]").tolist()

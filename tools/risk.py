@@ -4,7 +4,6 @@ import math
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from openoutcry.core.errors import NotComputed
@@ -12,6 +11,7 @@ from openoutcry.core.evidence import Evidence, Figure, Series
 from openoutcry.tools.arguments import (
     Confidence,
     Ddof,
+    ForPerson,
     Horizon,
     MaybeDdof,
     MaybePositive,
@@ -27,12 +27,16 @@ from openoutcry.tools.formulas.conditional import Backcast
 from openoutcry.tools.formulas.dispersion import Ranged
 from openoutcry.tools.formulas.horizons import Mean, Method, Scaling
 from openoutcry.tools.formulas.tails import Quantile, Shortfall
-from openoutcry.tools.prices import RETURNS, alike, stale
+from openoutcry.tools.prices import RETURNS, alike, log_returns, stale
 from openoutcry.tools.tool import tool
 
 SESSIONS_A_YEAR = 252
 Estimator = Literal["sample", "ewma"] | Ranged
-Few = Annotated[int | None, Field(ge=2, description="fewest returns to take; if not given as many as the docs say")]
+Few = Annotated[
+    int | None,
+    ForPerson(),
+    Field(ge=2, description="take as few returns as this, where a published example has no more; else as told above"),
+]
 Log = Annotated[bool, Field(description="log returns instead of simple ones")]
 Decay = Annotated[float, Field(gt=0, le=1, description="lambda, weight of a day on the one before, e.g. 0.94")]
 FEW = 30
@@ -67,7 +71,7 @@ def volatility(
     if alike(daily):
         raise NotComputed(f"needs returns that differ; those of {ticker} are all alike over {len(daily)} sessions")
     if log:
-        daily = _logs(ticker, daily)
+        daily = log_returns(ticker, daily)
     pace = periods or view.pace or SESSIONS_A_YEAR
     short = min(recent, len(daily))
     if method == "sample":
@@ -98,12 +102,6 @@ def volatility(
         },
         missing=stale(view, prices),
     )
-
-
-def _logs(ticker: str, returns: NDArray[np.float64]) -> NDArray[np.float64]:
-    if (returns <= -1).any():
-        raise NotComputed(f"needs returns above -100 %; {ticker} holds {returns.min():g}, which has no log return")
-    return np.log1p(returns)
 
 
 def _ranged(view: View, ticker: str, method: Ranged, sessions: int) -> float:
@@ -216,7 +214,7 @@ def value_at_risk(
     spans = prices.horizon_returns(window, ask.span, minimum or max(60, far))
     if alike(spans):
         raise NotComputed(f"needs returns that differ; those of {ticker} are all alike over {len(spans)} returns")
-    answer = horizons.answer(_logs(ticker, spans) if log else spans, ask, ticker)
+    answer = horizons.answer(log_returns(ticker, spans) if log else spans, ask, ticker)
     independent = len(spans) // ask.span
     return view.evidence(
         {

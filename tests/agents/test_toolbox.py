@@ -15,7 +15,7 @@ from openoutcry.agents.workbench import Live, Workbench
 from openoutcry.core.report import Finding, Kind
 from openoutcry.interfaces.explain import explain
 from openoutcry.tools import catalogue
-from openoutcry.tools.arguments import measured
+from openoutcry.tools.arguments import measured, model_of
 from openoutcry.wiring import Desk
 
 MakeDesk = Callable[..., Desk]
@@ -118,3 +118,17 @@ async def test_lists_and_mappings_of_references(desk: Desk) -> None:
         await var(ctx, values=["E77.close"], volatilities=["E2.recent"])
     with pytest.raises(ModelRetry, match="the arguments do not fit: confidence"):
         await var(ctx, values=["E5.value"], volatilities=["E2.recent"], confidence=2)
+
+
+async def test_a_model_cannot_lower_a_floor(desk: Desk) -> None:
+    """A person may take a VaR of few returns, as a textbook does; a model is not even shown how."""
+    shown = as_tool(catalogue.named("value_at_risk")).tool_def.parameters_json_schema["properties"]
+    assert "minimum" not in shown
+    assert "minimum" in model_of(catalogue.named("value_at_risk")).model_fields
+    bench = Workbench("risk", desk.warehouse().view(), 10, Live(), None)  # type: ignore[arg-type]  # no reader
+    ctx: Any = SimpleNamespace(deps=bench)
+    var: Any = as_tool(catalogue.named("value_at_risk")).function
+    with pytest.raises(ModelRetry, match="minimum: Extra inputs are not permitted"):
+        await var(ctx, ticker="AAPL", window=20, minimum=2)
+    seen = await var(ctx, ticker="AAPL", window=20, horizon=1)
+    assert seen["not_computed"].startswith("needs at least 100 overlapping")
