@@ -94,7 +94,7 @@ Horizon = Annotated[int, Field(ge=1, le=MAX_HORIZON, description="horizon in tra
 Confidence = Annotated[float, Field(gt=0.5, lt=1, description="confidence level, e.g. 0.99")]
 LONGEST = 100_000
 Window = Annotated[
-    int, Field(ge=2, le=LONGEST, description="how many of the latest trading days to use; of a file all, if not given")
+    int, Field(ge=20, le=LONGEST, description="how many of the latest trading days to use; of a file all, if not given")
 ]
 Number = Annotated[FiniteFloat, Measured(Reference)]
 Lookback = Annotated[
