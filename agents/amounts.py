@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 
+from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import UsageError
 from openoutcry.tools.arguments import MAX_HORIZON
 
@@ -113,3 +114,11 @@ def _level(found: str | None = None) -> float | None:
     if not 0.5 < level < 1:
         raise UsageError(f"expected a confidence above 50 % and below 100 %, such as 99 %, got {found}")
     return round(level, 6)
+
+
+def one_clock(given: str | None, text: str) -> str | None:
+    """The as-of, given or said in the words. Raises UsageError where the two are not the same moment."""
+    said = as_of_in(text)
+    if given and said and AsOf.parse(given) != AsOf.parse(said):
+        raise UsageError(f"expected one as-of, got {given} beside {said} in the question")
+    return given or said

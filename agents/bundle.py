@@ -2,7 +2,8 @@
 
     runs/<run>/manifest.json    question, as-of, snapshot, digests, and the SHA-256 of the files beside it
     runs/<run>/report.json      the typed report
-    runs/<run>/evidence.jsonl   every tool call's answer, by evidence id
+    runs/<run>/evidence.jsonl   every tool call's answer and every memory recalled, by evidence id
+    runs/<run>/memory.json      what each role was reminded of, and the record that weighed the roles
     runs/<run>/calls.jsonl      every request to a model, word for word, and its answer
 
 It is written beside and renamed, so a run folder is whole or not there.
@@ -21,13 +22,14 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from openoutcry.agents.calls import Call
+from openoutcry.agents.remembered import Remembered
 from openoutcry.core.errors import BrokenRun, UsageError
 from openoutcry.core.evidence import Evidence, Frozen
 from openoutcry.core.limits import NO_LIMITS, Limits
 from openoutcry.core.report import NotDone, Report
 
 _NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
-FILES = ("report.json", "evidence.jsonl", "calls.jsonl")
+FILES = ("report.json", "evidence.jsonl", "memory.json", "calls.jsonl")
 _RESULT: TypeAdapter[Evidence | NotDone] = TypeAdapter(Evidence | NotDone)
 
 
@@ -55,6 +57,7 @@ class Bundle:
     report: Report
     results: Mapping[str, Evidence | NotDone]
     calls: tuple[Call, ...]
+    remembered: Remembered
 
 
 def new_run() -> tuple[str, str]:
@@ -64,11 +67,13 @@ def new_run() -> tuple[str, str]:
     return name, now.isoformat(timespec="seconds")
 
 
-def write(home: Path, manifest: Manifest, report: Report, results: list[Evidence | NotDone], calls: list[Call]) -> Path:
+def write(home: Path, manifest: Manifest, report: Report, calls: list[Call], remembered: Remembered) -> Path:
     """Store the run under *home*; afterwards it is whole on disk."""
+    results = [*report.evidence, *report.not_computed]
     texts = {
         "report.json": report.model_dump_json(indent=1),
         "evidence.jsonl": "".join(r.model_dump_json() + "\n" for r in results),
+        "memory.json": remembered.model_dump_json(),
         "calls.jsonl": "".join(c.model_dump_json() + "\n" for c in calls),
     }
     sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
@@ -115,6 +120,8 @@ def read(home: Path, name: str) -> Bundle:
     try:
         manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
         for file in FILES:
+            if file == "memory.json" and file not in manifest.files:
+                continue  # a run from before the desk remembered
             data = (folder / file).read_bytes()
             if hashlib.sha256(data).hexdigest() != manifest.files.get(file):
                 raise BrokenRun(f"run {folder.name}: {file} is cut off or was changed; the run cannot be trusted")
@@ -124,6 +131,7 @@ def read(home: Path, name: str) -> Bundle:
             Report.model_validate_json(texts["report.json"]),
             {r.id: r for r in map(_RESULT.validate_json, texts["evidence.jsonl"].splitlines())},
             tuple(map(Call.model_validate_json, texts["calls.jsonl"].splitlines())),
+            Remembered.model_validate_json(texts.get("memory.json", "{}")),
         )
     except OSError as error:
         where = Path(error.filename).name if error.filename else "a file"

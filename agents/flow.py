@@ -1,4 +1,4 @@
-"""question (+ as-of) -> roles in parallel -> tools -> evidence -> findings -> view -> synthesis -> report."""
+"""question (+ as-of) -> memories -> roles in parallel -> tools -> evidence -> findings -> synthesis -> report."""
 
 import asyncio
 import time
@@ -11,12 +11,16 @@ from openoutcry.agents.calls import Call
 from openoutcry.agents.coordinator import Synthesis
 from openoutcry.agents.house.model import NAME as HOUSE
 from openoutcry.agents.questions import ANSWERS, ROLES
+from openoutcry.agents.reader import Reading
+from openoutcry.agents.remembered import NOTHING, Kept, Read, Recall, Remembered
+from openoutcry.agents.role import Brief
 from openoutcry.agents.team import Team
 from openoutcry.agents.workbench import BLOCK, Source, Workbench, summary
 from openoutcry.core.evidence import Evidence
 from openoutcry.core.limits import NO_LIMITS, Limits, Verdict
 from openoutcry.core.report import Finding, Kind, Lean, NoFinding, Question, Report, RoleResult
 from openoutcry.tools.data.view import View
+from openoutcry.tools.documents import Document
 from openoutcry.tools.lean import combine_views
 from openoutcry.tools.limits import check_limits, verdicts
 
@@ -39,7 +43,7 @@ def quiet(_: Step) -> None:
 
 @dataclass(slots=True)
 class Floor:
-    """What one run holds: its data, who answers, where tool answers come from, and what it records."""
+    """What one run holds: its data, who answers, where tool answers and memories come from, and what it records."""
 
     run: str
     view: View
@@ -47,6 +51,9 @@ class Floor:
     source: Source
     watch: Callable[[Step], None] = quiet
     limits: Limits = NO_LIMITS
+    memory: Recall = field(default_factory=Kept)
+    remembered: Remembered = NOTHING
+    reads: list[Read] = field(default_factory=list[Read])
     calls: list[Call] = field(default_factory=list[Call])
     timings: dict[str, float] = field(default_factory=dict[str, float])
 
@@ -56,12 +63,13 @@ async def answer(question: Question, floor: Floor) -> Report:
     if question.kind is Kind.UNKNOWN:
         return _declined(question, floor)
     with _timed(floor, "total"):
+        await _remind(question, floor)
         *benches, chair = _seated(question, floor)
         findings = await _findings(question, benches, floor)
         _hand_over(benches, chair)
         view, kept, said = "", (), Synthesis(headline="", claims=[])
-        if any(bench.evidence or bench.not_done for bench in benches):
-            view = await _combined(question, findings, chair)
+        if any(bench.measured or bench.not_done for bench in benches):
+            view = await _combined(question, findings, chair, floor.remembered)
             kept = await _checked(chair, floor)
             said = await _synthesis(question, findings, view, chair, floor)
     return _report(question, [*benches, chair], findings, (view, kept), said, floor)
@@ -82,12 +90,23 @@ def _timed(floor: Floor, name: str) -> Generator[None]:
         floor.timings[name] = round(time.perf_counter() - start, 4)
 
 
+async def _remind(question: Question, floor: Floor) -> None:
+    """Recall, before anyone is asked, what each role is to be reminded of."""
+    with _timed(floor, "recall"):
+        floor.remembered = await floor.memory.recall(question, (*ROLES[question.kind], "coordinator"), floor.view)
+
+
 def _seated(question: Question, floor: Floor) -> list[Workbench]:
-    """A workbench for each role of this kind of question, and the coordinator's last."""
-    roles = (*ROLES[question.kind], "coordinator")
+    """A workbench for each role of this kind of question, and the coordinator's last; memories lie on it."""
+
+    async def read(company: str, document: Document) -> Reading | None:
+        reading = await floor.team.read(company, document, floor.calls)
+        floor.reads += [Read(company, document, reading)] if reading else []
+        return reading
+
     return [
-        Workbench(role, floor.view, i * BLOCK + 1, floor.source, lambda t, d: floor.team.read(t, d, floor.calls))
-        for i, role in enumerate(roles)
+        Workbench(role, floor.view, i * BLOCK + 1, floor.source, read, floor.remembered.evidence(role))
+        for i, role in enumerate((*ROLES[question.kind], "coordinator"))
     ]
 
 
@@ -105,24 +124,29 @@ async def _findings(question: Question, benches: Sequence[Workbench], floor: Flo
 async def _find(question: Question, bench: Workbench, floor: Floor) -> RoleResult:
     floor.watch(Step(bench.role, "began"))
     with _timed(floor, bench.role):
-        result = await floor.team.find(bench.role, question, bench, floor.calls)
+        brief = Brief(question=question, memories=floor.remembered.told(bench.role))
+        result = await floor.team.find(bench.role, brief, bench, floor.calls)
     seconds = floor.timings[bench.role]
-    floor.watch(Step(bench.role, "ended", seconds, len(bench.evidence), result, bench.evidence))
+    floor.watch(Step(bench.role, "ended", seconds, len(bench.measured), result, bench.evidence))
     return result
 
 
 def _hand_over(benches: Sequence[Workbench], chair: Workbench) -> None:
-    """Give the coordinator all evidence, in the order of its ids."""
-    for bench in benches:
-        chair.evidence.update(sorted(bench.evidence.items(), key=lambda item: int(item[0][1:])))
+    """Give the coordinator all evidence, in the order of its ids, memories last."""
+    every = {i: e for bench in (*benches, chair) for i, e in bench.evidence.items()}
+    chair.evidence = dict(sorted(every.items(), key=lambda item: (item[0][0], int(item[0][1:]))))
 
 
-async def _combined(question: Question, findings: Sequence[RoleResult], chair: Workbench) -> str:
+async def _combined(
+    question: Question, findings: Sequence[RoleResult], chair: Workbench, remembered: Remembered
+) -> str:
     """The desk's view as evidence; its id, or nothing where it could not be computed or no ticker was asked about."""
     if not question.tickers:
         return ""
     leans = {f.role: f.lean for f in findings if isinstance(f, Finding) and f.lean is not Lean.NONE}
+    record = {role: remembered.record[role] for role in leans if role in remembered.record}
     arguments = {"tickers": question.tickers, "horizon": question.horizon, "leans": leans}
+    arguments |= {"record": record} if record else {}
     seen = await chair.use(combine_views, arguments)
     return "" if "not_computed" in seen else str(seen["id"])
 
@@ -147,12 +171,13 @@ async def _synthesis(
         "tickers": list(question.tickers),
         "view": view,
         "findings": [_told(f) for f in findings],
-        "evidence": [summary(e) for e in chair.evidence.values()],
+        "evidence": [summary(e) for e in chair.measured],
+        "memories": floor.remembered.told("coordinator"),
     }
     floor.watch(Step("coordinator", "began"))
     with _timed(floor, "coordinator"):
         said = await floor.team.synthesise(brief, chair, floor.calls)
-    floor.watch(Step("coordinator", "ended", floor.timings["coordinator"], len(chair.evidence)))
+    floor.watch(Step("coordinator", "ended", floor.timings["coordinator"], len(chair.measured)))
     return said
 
 
@@ -170,7 +195,7 @@ def _report(
     said: Synthesis | NoFinding,
     floor: Floor,
 ) -> Report:
-    evidence = tuple(benches[-1].evidence.values())
+    evidence = tuple(sorted(benches[-1].evidence.values(), key=lambda e: (e.id[0], int(e.id[1:]))))
     silent = isinstance(said, NoFinding)
     return Report(
         run=floor.run,
@@ -185,10 +210,14 @@ def _report(
         evidence=evidence,
         dropped=tuple(d for b in benches for d in b.dropped),
         not_computed=tuple(sorted((n for b in benches for n in b.not_done), key=lambda n: int(n.id[1:]))),
-        missing=tuple(dict.fromkeys(m for e in evidence for m in e.missing)),
+        missing=tuple(dict.fromkeys([*(m for e in evidence for m in e.missing), *_forgotten(floor.remembered)])),
         notice=_notice(floor.team, [b.role for b in benches]),
         timings=floor.timings,
     )
+
+
+def _forgotten(remembered: Remembered) -> list[str]:
+    return [f"memory: {remembered.reason}"] if remembered.reason else []
 
 
 def _notice(team: Team, roles: Sequence[str]) -> str:

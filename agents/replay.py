@@ -6,11 +6,12 @@ from typing import Any
 from openoutcry.agents.bundle import Bundle
 from openoutcry.agents.calls import DEADLINE, Call, Replayed
 from openoutcry.agents.coordinator import Synthesis
+from openoutcry.agents.role import Brief
 from openoutcry.agents.team import Team
 from openoutcry.agents.workbench import BLOCK, Workbench, asked
 from openoutcry.core.errors import BrokenRun
 from openoutcry.core.evidence import Evidence
-from openoutcry.core.report import Finding, NoFinding, NotDone, Question
+from openoutcry.core.report import Finding, NoFinding, NotDone
 
 PATIENCE = 3600.0
 
@@ -46,12 +47,12 @@ class Rerun(Team):
         found = bundle.report.findings
         self._cut = {f.role: f for f in found if isinstance(f, NoFinding) and f.reason == DEADLINE}
 
-    async def find(self, role: str, question: Question, bench: Workbench, calls: list[Call]) -> Finding | NoFinding:
+    async def find(self, role: str, brief: Brief, bench: Workbench, calls: list[Call]) -> Finding | NoFinding:
         """Ask *role* as then."""
         if role not in self._cut:
-            return await super().find(role, question, bench, calls)
+            return await super().find(role, brief, bench, calls)
         for eid, result in self._results.items():
-            if bench.first <= int(eid[1:]) < bench.first + BLOCK:
+            if eid[0] == "E" and bench.first <= int(eid[1:]) < bench.first + BLOCK:
                 bench.keep(result)
         return self._cut[role]
 

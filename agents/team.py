@@ -16,12 +16,12 @@ from openoutcry.agents import analyst, coordinator, reader, risk, sentiment
 from openoutcry.agents.calls import Call, Failed, Recording, digest, why
 from openoutcry.agents.coordinator import Synthesis
 from openoutcry.agents.reader import Reading, misquoted
-from openoutcry.agents.role import Answer, Role
+from openoutcry.agents.role import Answer, Brief, Role
 from openoutcry.agents.toolbox import as_tool
 from openoutcry.agents.workbench import BLOCK, Workbench
 from openoutcry.core.claims import faults, references
 from openoutcry.core.errors import BrokenRun, UsageError
-from openoutcry.core.report import Dropped, Finding, Kind, NoFinding, Question
+from openoutcry.core.report import Dropped, Finding, Kind, NoFinding
 from openoutcry.tools.documents import Document
 
 ROLES: dict[str, Role] = {m.ROLE.name: m.ROLE for m in (analyst, sentiment, risk, coordinator, reader)}
@@ -47,11 +47,11 @@ class Team:
         self._reader = Agent(output_type=Reading, instructions=reader.ROLE.instructions, deps_type=Document, retries=1)
         self._reader.output_validator(_quotes_occur)
 
-    async def find(self, role: str, question: Question, bench: Workbench, calls: list[Call]) -> Finding | NoFinding:
+    async def find(self, role: str, brief: Brief, bench: Workbench, calls: list[Call]) -> Finding | NoFinding:
         """Ask *role*; whatever fails, the answer is typed."""
         name = self.models[role].model_name
         try:
-            answer = await self._ask(role, question.kind, question.model_dump_json(), bench, calls)
+            answer = await self._ask(role, brief.question.kind, brief.model_dump_json(), bench, calls)
         except BrokenRun:
             raise
         except Exception as error:

@@ -70,6 +70,11 @@ class Workbench:
     retried: bool = False
     _given: int = 0
 
+    @property
+    def measured(self) -> list[Evidence]:
+        """What tools gave, memories aside."""
+        return [e for e in self.evidence.values() if e.id[0] == "E"]
+
     async def use(
         self, function: Callable[..., Any], arguments: Mapping[str, Any], sources: Mapping[str, str] | None = None
     ) -> dict[str, Any]:

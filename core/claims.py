@@ -1,7 +1,7 @@
 """Numbers by reference: a claim is a sentence whose digits all come from evidence.
 
-`{E3.var}` in a claim stands for the figure `var` of evidence E3. A model never types a digit; the
-renderer puts them in. The same functions serve the check (`faults`) and the page (`segments`).
+`{E3.var}` in a claim stands for the figure `var` of evidence E3, and `{M2.var}` for that of a memory. A model never
+types a digit; the renderer puts them in. The same functions serve the check (`faults`) and the page (`segments`).
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from openoutcry.core.evidence import Evidence, Unit, show
 
-REFERENCE = re.compile(r"\{(E\d+)\.([a-z][a-z0-9_]*)\}")
+REFERENCE = re.compile(r"\{([EM]\d+)\.([a-z][a-z0-9_]*)\}")
 _NUMBER_WORDS = re.compile(
     r"\b(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen"
     r"|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundreds?|thousands?|millions?|billions?|trillions?|dozens?"

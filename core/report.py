@@ -116,7 +116,7 @@ class Report(Frozen):
     @property
     def silent(self) -> bool:
         """Whether no role said anything and no tool was even tried."""
-        return not (self.declined or self.evidence or self.not_computed)
+        return not (self.declined or any(e.id[0] == "E" for e in self.evidence) or self.not_computed)
 
     @property
     def by_id(self) -> dict[str, Evidence]:

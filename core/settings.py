@@ -23,6 +23,10 @@ class Settings(BaseSettings):
     deadline: float = Field(120.0, gt=0, description="seconds a role may take")
     concurrency: int = Field(8, ge=1, le=1024, description="questions in flight at once in ask_many")
     log_level: str = Field("warning", pattern="^(debug|info|warning|error)$")
+    remember: bool = Field(True, description="recall before a question, and remember its answer")
+    embedder: str = Field(
+        "", description="folder of a sentence-transformers model, relative to the settings file; empty: MiniLM"
+    )
     limits: Limits = Field(NO_LIMITS, description="what the book may be at most; checked in every report")
 
     @classmethod
@@ -62,4 +66,9 @@ def load(path: Path | None = None) -> Settings:
     except ValueError as error:
         raise UsageError(f"{path} is not readable TOML: {error}") from None
     root = Path() if path is None else path.parent
-    return settings.model_copy(update={"home": root / settings.home})
+    embedder = root / settings.embedder
+    if not embedder.is_dir():
+        where = path or "the environment"
+        raise UsageError(f"setting 'embedder' in {where}: expected a folder, found none at {embedder}")
+    found = str(embedder) if settings.embedder else ""
+    return settings.model_copy(update={"home": root / settings.home, "embedder": found})

@@ -1,19 +1,31 @@
 """Where a figure comes from, and what made two runs differ."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 from openoutcry.agents.bundle import Bundle
+from openoutcry.agents.remembered import RECALL
 from openoutcry.core.claims import references, render
-from openoutcry.core.errors import UsageError
+from openoutcry.core.errors import BrokenRun, UsageError
 from openoutcry.core.evidence import Evidence, Figure, Query, show
 from openoutcry.core.report import Finding, NotDone
 from openoutcry.interfaces.text import called, wrap
 
-Again = Callable[[Query], str]
+
+class Archive(Protocol):
+    """Where runs are stored, and statements can run again: the desk."""
+
+    def load(self, run: str) -> Bundle:
+        """The stored run."""
+        ...
+
+    def again(self, snapshot: str, as_of: str, query: Query) -> str:
+        """What came of running the statement once more."""
+        ...
 
 
-def explain(bundle: Bundle, reference: str, again: Again) -> Iterator[str]:
-    """Lines on `E3.var`, or on all of `E3`. *again* runs a statement once more and says what came of it.
+def explain(bundle: Bundle, reference: str, archive: Archive) -> Iterator[str]:
+    """Lines on `E3.var`, or on all of `E3`; a memory, `M2.var`, is followed to the run that made it.
 
     Raises UsageError where the run has no such evidence or figure.
     """
@@ -24,9 +36,21 @@ def explain(bundle: Bundle, reference: str, again: Again) -> Iterator[str]:
     for figure in [name] if name else evidence.figures:
         yield _line(eid, figure, evidence.figures[figure])
     yield ""
+    yield from _remembered(evidence) if evidence.tool == RECALL else _measured(bundle, evidence)
+    for query in evidence.queries:
+        yield ""
+        yield wrap(query.sql, "sql         ", " " * 12)
+        yield f"rows        {query.rows:,}, SHA-256 {query.sha256}"
+        yield f"run again   {archive.again(*_stood_on(bundle, evidence), query)}"
+    yield from _used(bundle, eid, name)
+    if evidence.tool == RECALL:
+        yield from _followed(evidence, name, archive)
+
+
+def _measured(bundle: Bundle, evidence: Evidence) -> Iterator[str]:
     yield wrap(f"tool        {called(evidence)}", "", " " * 12)
-    for name, source in evidence.sources.items():
-        yield f"put in      {name} = {source}"
+    for argument, source in evidence.sources.items():
+        yield f"put in      {argument} = {source}"
     known = f"{evidence.known_at:%Y-%m-%d %H:%M} UTC" if evidence.known_at else "not recorded"
     yield f"as of       {evidence.as_of}; newest row used became known {known}"
     yield f"data        snapshot {bundle.manifest.snapshot}"
@@ -34,12 +58,40 @@ def explain(bundle: Bundle, reference: str, again: Again) -> Iterator[str]:
         yield wrap(f"{key}: {value}", "convention  ", " " * 12)
     for missing in evidence.missing:
         yield wrap(missing, "missing     ", " " * 12)
-    for query in evidence.queries:
-        yield ""
-        yield wrap(query.sql, "sql         ", " " * 12)
-        yield f"rows        {query.rows:,}, SHA-256 {query.sha256}"
-        yield f"run again   {again(query)}"
-    yield from _used(bundle, eid, name)
+
+
+def _remembered(evidence: Evidence) -> Iterator[str]:
+    """What a memory is, and what it says."""
+    yield f"memory      {evidence.arguments['memory']}, a {evidence.conventions['memory']}"
+    yield wrap(f"says        {evidence.conventions['said']}", "", " " * 12)
+    yield f"made in     run {evidence.arguments['run']}"
+    yield f"known       {evidence.known_at:%Y-%m-%d %H:%M:%S} UTC; this run is as of {evidence.as_of}"
+    if settled := evidence.arguments.get("settled"):
+        yield f"settled     as of {settled['as_of']}, snapshot {settled['snapshot']}, by what the statements below gave"
+
+
+def _stood_on(bundle: Bundle, evidence: Evidence) -> tuple[str, str]:
+    """The snapshot and as-of under which the evidence's statements ran."""
+    settled = evidence.arguments.get("settled") if evidence.tool == RECALL else None
+    return (settled["snapshot"], settled["as_of"]) if settled else (bundle.manifest.snapshot, bundle.report.as_of)
+
+
+def _followed(evidence: Evidence, name: str, archive: Archive) -> Iterator[str]:
+    """Where the figures of a memory came from, in the run that made it."""
+    origins = {n: o for n, o in evidence.sources.items() if name in ("", n)}
+    if not origins:
+        return
+    run = str(evidence.arguments["run"])
+    yield ""
+    try:
+        source = archive.load(run)
+    except (UsageError, BrokenRun) as error:
+        yield wrap(f"cannot be followed: {error}", "came from   ", " " * 12)
+        return
+    references = [origins[name]] if name else sorted({o.partition(".")[0] for o in origins.values()})
+    for origin in references:
+        yield f"came from   {origin} of run {run}:"
+        yield from (f"    {line}" if line else "" for line in explain(source, origin, archive))
 
 
 def _evidence(bundle: Bundle, eid: str) -> Evidence:
@@ -90,6 +142,7 @@ def _causes(a: Bundle, b: Bundle) -> Iterator[str]:
         ("as-of", x.as_of, y.as_of),
         ("data", x.snapshot, y.snapshot),
         ("limits", x.limits, y.limits),
+        ("memory", _reminded(a), _reminded(b)),
         ("prompt", x.prompts, y.prompts),
         ("model", x.models, y.models),
         ("code", x.code, y.code),
@@ -110,12 +163,24 @@ def _details(a: Bundle, b: Bundle) -> Iterator[str]:
         yield f"data: snapshot {x.snapshot}, then {y.snapshot}, {used}"
     if x.limits != y.limits:
         yield f"limits: {x.limits.set_ones or 'none'}, then {y.limits.set_ones or 'none'}"
+    if (one := _reminded(a)) != (other := _reminded(b)):
+        yield f"memory: {_counted(one)}, then {_counted(other)}"
     for kind, one, other in (("prompt", x.prompts, y.prompts), ("model", x.models, y.models)):
         for role in sorted(one.keys() | other.keys()):
             if one.get(role) != other.get(role):
                 yield f"{kind} of {role}: {one.get(role, 'none')}, then {other.get(role, 'none')}"
     if x.code != y.code:
         yield f"code: {x.version} {x.code}, then {y.version} {y.code}"
+
+
+def _reminded(bundle: Bundle) -> tuple[object, ...]:
+    """What the run was reminded of: memories by their ids in the store, and each role's record."""
+    return (bundle.remembered.ids, sorted(bundle.remembered.record.items()))
+
+
+def _counted(reminded: tuple[Any, ...]) -> str:
+    ids, record = reminded
+    return f"{len(ids)} memories and the record of {', '.join(r for r, _ in record) or 'no role'}"
 
 
 def _rows(result: Evidence | NotDone | None) -> list[str] | None:

@@ -11,7 +11,7 @@ from openoutcry.core.claims import render, segments
 from openoutcry.core.evidence import Evidence
 from openoutcry.core.report import Report
 from openoutcry.interfaces.charts import pictures
-from openoutcry.interfaces.text import LEANS, STATES, verdict
+from openoutcry.interfaces.text import LEANS, STATES, verdict, weights
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -57,12 +57,12 @@ class Shown(Report):
 def page(report: Report) -> str:
     """One HTML document with the report, its pictures and its evidence. It fetches nothing and may not."""
     context = _context(report)
-    return _templates().get_template("report.html.j2").render(context, policy=policy(context["scripts"]))
+    return templates().get_template("report.html.j2").render(context, policy=policy(context["scripts"]))
 
 
 def fragment(report: Report) -> str:
     """The body of `page`, styles and scripts included, under the class `openoutcry` and with ids of its own."""
-    return _templates().get_template("fragment.html.j2").render(_context(report), prefix=f"{report.run}-")
+    return templates().get_template("fragment.html.j2").render(_context(report), prefix=f"{report.run}-")
 
 
 def policy(scripts: Sequence[str]) -> str:
@@ -98,17 +98,19 @@ def _cited(digits: str, reference: str, evidence: Mapping[str, Evidence]) -> Pie
 
 def _context(report: Report) -> dict[str, Any]:
     evidence, drawn = report.by_id, pictures(report)
+    view = evidence.get(report.view)
     return {
         "report": report,
         "prefix": "",
-        "sides": _sides(evidence.get(report.view)),
+        "sides": _sides(view),
+        "weights": weights(view) if view else "",
         "refused": [f"{n.tool}{f' of {n.ticker}' if n.ticker else ''}: {n.reason}" for n in report.not_computed],
         "dropped": [f"{d.role} said {d.claim!r}: {d.reason}" for d in report.dropped],
         "leans": LEANS,
         "states": STATES,
         "verdict": verdict,
         "pictures": drawn,
-        "scripts": _scripts() if drawn else (),
+        "scripts": scripts() if drawn else (),
         "pieces": partial(pieces, evidence=evidence),
         "plain": partial(render, evidence=evidence),
     }
@@ -120,14 +122,15 @@ def _sides(view: Evidence | None) -> list[tuple[str, str]]:
     return [(name.removesuffix("_p_up"), f"{{{view.id}.{name}}}") for name in names if view]
 
 
-def _scripts() -> tuple[str, str]:
-    """Plotly, then the few lines that call it."""
+def scripts() -> tuple[str, str]:
+    """Plotly, then the few lines that call it: what a page with pictures runs."""
     from plotly.offline import get_plotlyjs  # pyright: ignore[reportMissingTypeStubs] plotly ships no types
 
     return get_plotlyjs(), DRAW
 
 
-def _templates() -> "Environment":
+def templates() -> "Environment":
+    """The house's templates; all that is put in is escaped, and what is not there is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     templates = Environment(

@@ -32,7 +32,7 @@ def width() -> int:
 def wrap(line: str, first: str = "", rest: str | None = None) -> str:
     """Fold a line at the width, with an indent; a reference in brackets stays with its figure."""
     indent = " " * len(first) if rest is None else rest
-    glued = line.replace(" [E", "\u00a0[E").replace(" %", "\u00a0%")
+    glued = line.replace(" [E", "\u00a0[E").replace(" [M", "\u00a0[M").replace(" %", "\u00a0%")
     folded = textwrap.fill(
         glued,
         width(),
@@ -120,6 +120,28 @@ def view(answer: Report) -> Iterator[str]:
     roles = [f"{n.removesuffix('_p_up')} {v}" for n, v in shown.items() if n.endswith("_p_up")]
     apart = f"; disagreement {shown['disagreement']}" if len(roles) > 1 else ""
     yield wrap(f"base rate {shown['base_rate']}; {', '.join(roles) or 'no role takes a side'}{apart}", "  ")
+    if weighed := weights(seen):
+        yield wrap(f"weights: {render(weighed, answer.by_id)}", "  ")
+
+
+def weights(view: Evidence) -> str:
+    """What each role weighs in the view and the record that this rests on, as a claim; nothing where one role speaks.
+
+    A view of before roles were weighed says nothing either.
+    """
+    roles = [n.removesuffix("_weight") for n in view.figures if n.endswith("_weight")]
+    if len(roles) < 2:
+        return ""
+    if not any(f"{role}_settled" in view.figures for role in roles):
+        return "equal, no record yet"
+    return ", ".join(f"{role} {{{view.id}.{role}_weight}} ({_record(view, role)})" for role in roles)
+
+
+def _record(view: Evidence, role: str) -> str:
+    if f"{role}_settled" not in view.figures:
+        return "no record"
+    settled, separate, gain = (f"{{{view.id}.{role}_{name}}}" for name in ("settled", "separate", "gain"))
+    return f"{settled} settled, {separate} separate, gain {gain}"
 
 
 def _finding(finding: Finding | NoFinding, evidence: dict[str, Evidence]) -> Iterator[str]:

@@ -13,6 +13,9 @@ import click
 from openoutcry import __version__
 from openoutcry.core.errors import DataError, OutcryError, UsageError
 from openoutcry.interfaces.command import tool
+from openoutcry.interfaces.memory_command import memory
+from openoutcry.interfaces.opened import OPENER
+from openoutcry.interfaces.settlement import scoreboard, settle
 
 if TYPE_CHECKING:
     from openoutcry.agents.flow import Step
@@ -66,9 +69,11 @@ class _Group(click.Group):
 def main(ctx: click.Context, path: Path | None, home: Path | None) -> None:
     """Ask local financial agents; every number leads back to the query that made it."""
     ctx.obj = (path, home)
+    ctx.meta[OPENER] = _desk
 
 
-main.add_command(tool)
+for command in (tool, memory, settle, scoreboard):
+    main.add_command(command)
 
 
 @contextmanager
@@ -108,8 +113,8 @@ def ask(
     html: Path | None,
 ) -> None:
     """Answer QUESTION, e.g. "How risky is AAPL over the next 10 days?"."""
+    from openoutcry.core.sync import run_sync
     from openoutcry.interfaces import page, text
-    from openoutcry.wiring import run_sync
 
     with _desk(ctx) as desk:
         work = desk.ask(" ".join(question), as_of, tickers=ticker, horizon=horizon, watch=_progress)
@@ -212,7 +217,7 @@ def explain(ctx: click.Context, run: str, reference: str) -> None:
 
     with _desk(ctx) as desk:
         bundle = desk.load(run)
-        for line in lines(bundle, reference, lambda query: desk.again(bundle, query)):
+        for line in lines(bundle, reference, desk):
             click.echo(line)
 
 
@@ -223,8 +228,8 @@ def explain(ctx: click.Context, run: str, reference: str) -> None:
 def replay(ctx: click.Context, run: str, as_json: bool) -> None:
     """Answer a stored run again from its own record, offline, and say whether the report is the same."""
     from openoutcry.core.errors import BrokenRun
+    from openoutcry.core.sync import run_sync
     from openoutcry.interfaces import text
-    from openoutcry.wiring import run_sync
 
     with _desk(ctx) as desk:
         stored = desk.load(run).report

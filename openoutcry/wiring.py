@@ -1,20 +1,20 @@
 """The one place that builds concrete things, and the desk that a program talks to."""
 
 import asyncio
+import sys
 import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import structlog
 from pydantic_ai.models import Model
 
 import openoutcry
-from openoutcry.agents import amounts, bundle, questions
+from openoutcry.agents import amounts, bundle, questions, recall, remembered, settling
 from openoutcry.agents.flow import Floor, Step, answer, quiet
 from openoutcry.agents.house.model import HouseModel
 from openoutcry.agents.replay import Kept, Rerun
@@ -25,8 +25,13 @@ from openoutcry.core.errors import ModelError, OutcryError, UsageError
 from openoutcry.core.evidence import Evidence, Query
 from openoutcry.core.report import NoFinding, Question, Report
 from openoutcry.core.settings import Settings, load
+from openoutcry.core.sync import run_sync
 from openoutcry.interfaces.logs import configure
 from openoutcry.interfaces.page import Shown
+from openoutcry.memory import embedder
+from openoutcry.memory.recall import Hit
+from openoutcry.memory.store import Store
+from openoutcry.memory.wanted import Wanted
 from openoutcry.tools import catalogue
 from openoutcry.tools.data import warehouse
 from openoutcry.tools.data.given import Source
@@ -34,13 +39,18 @@ from openoutcry.tools.data.ingest import ingest
 from openoutcry.tools.data.intake import Intake
 from openoutcry.tools.data.view import View, Warehouse
 
-T = TypeVar("T")
+EVER = datetime(9999, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 log = structlog.get_logger()
 
 
 def house_models() -> dict[str, Model]:
     """The embedded default in every seat."""
     return {name: HouseModel(import_module(f"openoutcry.agents.house.{name}").rules) for name in ROLES}
+
+
+def _told(line: str) -> None:
+    """Tell progress on stderr."""
+    print(f"  {line}", file=sys.stderr)
 
 
 def _silent(_: str) -> None:
@@ -107,13 +117,13 @@ class Desk:
         tickers = (tickers,) if isinstance(tickers, str) else tickers
         view, question = await asyncio.to_thread(self._read, text, as_of, tickers, horizon, previous)
         run, started = bundle.new_run()
-        floor = Floor(run, view, self.team, Live(), watch, self.settings.limits)
+        floor = Floor(run, view, self.team, Live(), watch, self.settings.limits, self._recall)
         with structlog.contextvars.bound_contextvars(run=run):
             log.info("run began", kind=question.kind, tickers=question.tickers, as_of=str(view.as_of))
             report = await answer(question, floor)
             manifest = self._manifest(run, started, report)
-            results = [*report.evidence, *report.not_computed]
-            await asyncio.to_thread(bundle.write, self.settings.home, manifest, report, results, floor.calls)
+            await asyncio.to_thread(bundle.write, self.settings.home, manifest, report, floor.calls, floor.remembered)
+            await self._recall.keep(report, floor.remembered, floor.reads)
             log.info("run ended", evidence=len(report.evidence), dropped=len(report.dropped), **report.timings)
         if report.silent:
             reasons = "; ".join(f"{f.role}: {f.reason}" for f in report.findings if isinstance(f, NoFinding))
@@ -128,7 +138,7 @@ class Desk:
         horizon: int | None,
         previous: Question | None,
     ) -> tuple[View, Question]:
-        named = _one_clock(as_of, amounts.as_of_in(text))
+        named = amounts.one_clock(as_of, text)
         view = self.warehouse().view(AsOf.parse(named) if named else None)
         question = questions.read(text, view.tickers, view.names, tickers=tickers, horizon=horizon, previous=previous)
         return view, question
@@ -205,15 +215,52 @@ class Desk:
         stored = self.load(run)
         report = stored.report
         view = View.detached(AsOf.parse(report.as_of), stored.manifest.snapshot)
-        floor = Floor(report.run, view, Rerun(stored), Kept(stored), limits=stored.manifest.limits)
+        kept, limits = remembered.Kept(stored.remembered), stored.manifest.limits
+        floor = Floor(report.run, view, Rerun(stored), Kept(stored), limits=limits, memory=kept)
         return Shown.of(await answer(report.question, floor))
 
-    def again(self, stored: bundle.Bundle, query: Query) -> str:
-        """Run a statement of a stored run once more on its snapshot and say whether the rows are the same."""
-        path = warehouse.folder(self.settings.home) / f"{stored.manifest.snapshot}.duckdb"
+    def again(self, snapshot: str, as_of: str, query: Query) -> str:
+        """Run a statement once more on a *snapshot* as known then, and say whether the rows are the same."""
+        path = warehouse.folder(self.settings.home) / f"{snapshot}.duckdb"
         if not path.is_file():
-            return f"not possible: snapshot {stored.manifest.snapshot} is no longer here"
-        return self._opened(path).again(query, AsOf.parse(stored.report.as_of))
+            return f"not possible: snapshot {snapshot} is no longer here"
+        return self._opened(path).again(query, AsOf.parse(as_of))
+
+    @cached_property
+    def memory(self) -> Store:
+        """What the desk remembers. Raises UsageError for an embedding model that is not one."""
+        with self._lock:
+            make = partial(embedder.local, Path(self.settings.embedder) if self.settings.embedder else None, _told)
+            return Store.open(self.settings.home / "memory", make, _told)
+
+    @cached_property
+    def _recall(self) -> remembered.Recall:
+        return recall.Live(self.memory, self.models) if self.settings.remember else remembered.Kept()
+
+    @cached_property
+    def models(self) -> dict[str, str]:
+        """The name of the model in each seat."""
+        return {role: model.model_name for role, model in self.team.models.items()}
+
+    def settle(self, as_of: str | None = None, watch: settling.Watch = settling.unwatched) -> settling.Settlement:
+        """Score each view whose horizon has passed by what was known at *as_of* (default: the newest data).
+
+        Calling it again adds nothing. *watch* is told how many of how many decisions were looked at.
+        """
+        view = self.warehouse().view(AsOf.parse(as_of) if as_of else None)
+        return settling.settle(self.memory, view, watch)
+
+    def scoreboard(self, as_of: str | None = None) -> settling.Scoreboard:
+        """How each role's views came true, by what had settled at *as_of* (default: the newest data)."""
+        return settling.scoreboard(self.memory, self.warehouse().view(AsOf.parse(as_of) if as_of else None).as_of)
+
+    def recall(self, text: str, as_of: str | None = None, **filters: Any) -> list[Hit]:
+        """Search the memory for a person: of any trust, known at *as_of* (default: at any time), best first.
+
+        *filters* are those of `Wanted`: tickers, roles, kinds, trust, limit, mode.
+        """
+        moment = settling.naive(AsOf.parse(as_of)) if as_of else EVER
+        return self.memory.recall(Wanted(text=text, as_of=moment, **filters))
 
     def _manifest(self, run: str, started: str, report: Report) -> bundle.Manifest:
         return bundle.Manifest(
@@ -222,7 +269,7 @@ class Desk:
             question=report.question.text,
             as_of=report.as_of,
             snapshot=report.snapshot,
-            models={role: model.model_name for role, model in self.team.models.items()},
+            models=self.models,
             prompts=self._prompts,
             code=self._code,
             version=openoutcry.__version__,
@@ -243,26 +290,11 @@ class Desk:
             for opened in self._open.values():
                 opened.close()
             self._open.clear()
+        if "memory" in self.__dict__:
+            self.memory.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _one_clock(given: str | None, said: str | None) -> str | None:
-    """The as-of, given or said in the words. Raises UsageError where the two are not the same moment."""
-    if given and said and AsOf.parse(given) != AsOf.parse(said):
-        raise UsageError(f"expected one as-of, got {given} beside {said} in the question")
-    return given or said
-
-
-def run_sync(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end, on a thread of its own where a loop already runs here."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()

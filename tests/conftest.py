@@ -35,6 +35,7 @@ STANDS_FOR: dict[str, Callable[[str, str], object]] = {
     "benchmark": lambda t, o: o,
     "tickers": lambda t, o: [t, o],
     "factors": lambda t, o: [o],
+    "made": lambda t, o: date(2014, 12, 1) if t == "BAC" else date(2020, 7, 1),
     "limits": lambda t, o: Limits(gross_value=1.0, single_position=0.5, value_at_risk=0.1, stress_loss=0.2),
 }
 """What a required argument is given, by its name, for one ticker and another."""
@@ -50,6 +51,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "portfolio_value_at_risk": [{"horizon": 2, "confidence": 0.95}],
     "portfolio_var_backtest": [{"window": 200, "test": 100}],
     "ta_lib": [{"function": "AROON"}],
+    "view_outcome": [{"horizon": 5}, {"horizon": 120}],
     "document_search": [{}, {"query": "profit warning", "days": 3650}],
     "query": [
         {"table": "prices", "columns": ["close"], "order_by": "date", "descending": True},

@@ -28,7 +28,7 @@ def test_the_transcripts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OUTCRY_HOME", raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     shown = SAID.findall(README)
-    assert [command.split()[1] for command, _ in shown] == ["ask", "explain", "tool"]
+    assert [command.split()[1] for command, _ in shown] == ["ask", "explain", "settle", "memory", "tool"]
     for command, text in shown:
         run = [sys.executable, "-m", "openoutcry.cli", *shlex.split(command)[1:]]
         done = subprocess.run(run, cwd=home, capture_output=True, text=True, check=True)

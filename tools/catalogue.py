@@ -25,6 +25,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "options": ("options",),
     "rates": ("rates", "zero_rates", "money", "annuities"),
     "statements": ("statements", "dupont", "altman", "piotroski", "beneish"),
+    "forecasts": ("forecasts", "outcomes"),
     "calendar": ("sessions",),
     "data": ("documents", "query"),
 }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from openoutcry.agents.house.model import Result, Step
-from openoutcry.agents.role import Answer
+from openoutcry.agents.role import Answer, Brief
 from openoutcry.core.report import Kind, Lean, Question
 
 TOOLS = {
@@ -31,7 +31,7 @@ EXTRA = {
 
 def rules(prompt: str, results: Sequence[Result]) -> list[Step] | Answer:
     """Ask every tool of the question's kind for every ticker, then fill the sentences that have figures."""
-    question = Question.model_validate_json(prompt)
+    question = Brief.model_validate_json(prompt).question
     if not results:
         return _steps(question)
     claims = [c for r in results for t in (SENTENCES, EXTRA) if (c := fill(t.get(r.tool, ""), r))]

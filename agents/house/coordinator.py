@@ -7,7 +7,7 @@ from typing import Any
 
 from openoutcry.agents.coordinator import Synthesis
 from openoutcry.agents.house.analyst import fill
-from openoutcry.agents.house.model import Result
+from openoutcry.agents.house.model import Result, remembered
 from openoutcry.core.report import Kind
 
 RISKY = re.compile(r"\b(risk\w*|var|volatil\w*|los[es]\w*|drawdowns?|downside|safe\w*)\b", re.IGNORECASE)
@@ -40,6 +40,7 @@ RELATIVE = (
     "The desk puts the chance that {ticker} beats {other} over {horizon} at {p_up}, against a base rate of {base_rate}."
 )
 SPLIT = "The roles' chances lie {disagreement} apart, so take the mean with care."
+HEAVIER = "By its record the ROLE role weighs most: {ROLE_weight} of the view, over {ROLE_settled} settled views."
 UNITED = "The roles' chances lie {disagreement} apart: they broadly agree."
 
 
@@ -54,9 +55,27 @@ def rules(prompt: str, results: Sequence[Result]) -> Synthesis:
     if view and sum(name.endswith("_p_up") for name in view.figures) > 1:
         claims += _apart(view)
     claims += [c for e in evidence.values() if e.tool == "check_limits" and (c := fill(LIMITS, e))]
+    claims += _learnt(asked, view)
     said = [c for f in asked["findings"] for c in f["claims"]]
     first = headline or chance or (said[0] if said else "")
     return Synthesis(headline=first, claims=[c for c in claims if c and c != first][:5])
+
+
+def _learnt(asked: dict[str, Any], view: Result | None) -> list[str]:
+    """The newest settled view of the same kind, as its lesson tells it, and what the roles' record weighs."""
+    lessons = remembered(asked["memories"], "lesson") if view else []
+    newest = max(lessons, key=lambda r: (str(r.figures["ended"][0]), r.id), default=None)
+    said = [newest.arguments["claim"]] if newest else []
+    heavier = _heavier(view) if view else None
+    return [*said, *([fill(HEAVIER.replace("ROLE", heavier), view)] if view and heavier else [])]
+
+
+def _heavier(view: Result) -> str | None:
+    """The role that its record gives the most weight, where the weights differ."""
+    weights = {n.removesuffix("_weight"): view.value(n) for n in view.figures if n.endswith("_weight")}
+    if not weights or max(weights.values()) - min(weights.values()) < 0.01:
+        return None
+    return max(weights, key=lambda role: weights[role])
 
 
 def _apart(view: Result) -> list[str]:

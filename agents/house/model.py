@@ -53,6 +53,11 @@ class Result:
 Rules = Callable[[str, Sequence[Result]], "list[Step] | BaseModel"]
 
 
+def remembered(memories: Sequence[dict[str, Any]], kind: str, tool: str = "memory") -> list[Result]:
+    """The memories of a prompt that are of *kind*, in their order, as results whose figures can be referred to."""
+    return [Result(tool, {"claim": m["claim"]}, m["id"], m["figures"], []) for m in memories if m["kind"] == kind]
+
+
 class HouseModel(Model):
     """Answers by *rules*: given the prompt and the results so far, more steps or the final answer."""
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from openoutcry.agents.house.analyst import fill
-from openoutcry.agents.house.model import Result, Step
-from openoutcry.agents.role import Answer
+from openoutcry.agents.house.model import Result, Step, remembered
+from openoutcry.agents.role import Answer, Brief
 from openoutcry.core.report import Kind, Lean, Question
 
 RISING, FALLING = 1.15, 0.87
@@ -17,6 +17,9 @@ GAUSSIAN = "A normal curve through the same returns of {ticker} puts that bound 
 VOLATILITY = (
     "{ticker} swings by {volatility} a year measured over {window}; over the last {recent_window} it was {recent}, "
     "{word}."
+)
+BEFORE = (
+    "When the desk last measured that bound of {ticker}, on {made}, it stood at {var}, with an average of {es} beyond."
 )
 DRAWDOWN = (
     "Within {window} {ticker} fell at worst by {max}, from {peak_date} to {trough_date}; "
@@ -48,15 +51,28 @@ BOOK_TESTED = (
 
 def rules(prompt: str, results: Sequence[Result]) -> list[Step] | Answer:
     """Measure each ticker, then fill the sentences that have figures."""
-    question = Question.model_validate_json(prompt)
+    brief = Brief.model_validate_json(prompt)
+    question = brief.question
     if question.kind is Kind.BOOK:
         return _of_the_book(question, results)
     if not results:
         return [step for ticker in question.tickers for step in _steps(question, ticker)]
     claims = [c for c in (_claim(r, results) for r in results) if c]
     claims += [c for c in (fill(OPTIONS, r) for r in results if r.tool == "position") if c]
+    claims += _before(brief, results)
     lean = Lean.NONE if question.kind is Kind.COMPARE else _lean(results)
     return Answer(claims=claims[:8], lean=lean)
+
+
+def _before(brief: Brief, results: Sequence[Result]) -> list[str]:
+    """The same bound when the desk last measured it, where it remembers: same horizon, same confidence."""
+    now = next((r for r in results if r.tool == "value_at_risk" and "method" not in r.arguments and "var" in r), None)
+    if now is None or brief.question.kind is Kind.COMPARE:
+        return []
+    same = ("ticker", "horizon", "confidence")
+    told = (r for r in remembered(brief.memories, "finding") if "es" in r and all(n in r for n in same))
+    last = next((r for r in told if all(r.figures[n][0] == now.figures[n][0] for n in same)), None)
+    return [fill(BEFORE, last)] if last else []
 
 
 def _of_the_book(question: Question, results: Sequence[Result]) -> list[Step] | Answer:

@@ -3,21 +3,23 @@
 from collections.abc import Sequence
 
 from openoutcry.agents.house.analyst import fill
-from openoutcry.agents.house.model import Result, Step
-from openoutcry.agents.role import Answer
-from openoutcry.core.report import Lean, Question
+from openoutcry.agents.house.model import Result, Step, remembered
+from openoutcry.agents.role import Answer, Brief
+from openoutcry.core.report import Lean
 
 TONE = (
     "Of {relevant} documents on {ticker}, {positive} read positive, {negative} negative and {neutral} neutral; "
     "the median tone is {tone}, {word}."
 )
 MARKET = "Of documents on the market as a whole, {market} read {market_tone} in the median."
+BEFORE = "When the desk last read on {ticker}, on {made}, the median tone was {tone}, over {relevant} documents."
 SEARCH = "The newest of the {chosen} documents read for {ticker} and its market is dated {newest}."
 
 
 def rules(prompt: str, results: Sequence[Result]) -> list[Step] | Answer:
     """Search, then read what was found, then tell the tone."""
-    question = Question.model_validate_json(prompt)
+    brief = Brief.model_validate_json(prompt)
+    question = brief.question
     if not results:
         return [Step("document_search", {"ticker": t}) for t in question.tickers]
     tones = [r for r in results if r.tool == "read_documents"]
@@ -27,7 +29,15 @@ def rules(prompt: str, results: Sequence[Result]) -> list[Step] | Answer:
     claims = [fill(TONE.replace("{word}", _word(r)), r) for r in tones]
     claims += [fill(MARKET, r) for r in tones[:1]]
     claims += [fill(SEARCH, r) for r in found]
+    claims += _before(brief, tones)
     return Answer(claims=[c for c in claims if c][:8], lean=_lean(tones))
+
+
+def _before(brief: Brief, tones: Sequence[Result]) -> list[str]:
+    """How the first ticker read when the desk last looked, where it remembers."""
+    told = (r for r in remembered(brief.memories, "finding") if "tone" in r and "relevant" in r)
+    last = next(told, None) if len(tones) == 1 else None
+    return [fill(BEFORE, last)] if last else []
 
 
 def _word(result: Result) -> str:

@@ -177,9 +177,10 @@ async def test_diff_names_the_cause(moved: Path, tmp_path: Path, babbler: Functi
         same = (await desk.ask(RISK, "2022-06-30")).run
         restate(moved, tmp_path)
         data = (await desk.ask(RISK, "2022-06-30")).run
-        earlier = (await desk.ask(RISK, "2022-06-10")).run
     with Desk.open(home=moved, models={"analyst": babbler}) as desk:
         model = (await desk.ask(RISK, "2022-06-30")).run
+    with Desk.open(home=moved) as desk:
+        earlier = (await desk.ask(RISK, "2022-06-10")).run
         load = desk.load
         assert "differ in: nothing they stood on" in text(diff(load(one), load(same)))
         assert "every figure is the same" in text(diff(load(one), load(same)))
@@ -199,23 +200,23 @@ def text(lines: object) -> str:
 async def test_explain_leads_back_to_the_query(desk: Desk) -> None:
     report = await desk.ask(RISK, "2022-06-30")
     stored = desk.load("last")
-    shown = text(explain(stored, "E3.var", lambda q: desk.again(stored, q)))
+    shown = text(explain(stored, "E3.var", desk))
     assert f"exactly {report.by_id['E3'].figures['var'].value!r}" in shown
     assert "FROM prices WHERE ticker = 'AAPL'" in " ".join(shown.split())
     assert "run again   the same rows" in shown
     assert "quantile: linear interpolation (type 7)" in shown
     for evidence in report.evidence:
         for query in evidence.queries:
-            assert desk.again(stored, query) == "the same rows"
+            assert desk.again(stored.manifest.snapshot, stored.report.as_of, query) == "the same rows"
     forged = Query(sql=report.by_id["E3"].queries[0].sql, rows=1, sha256="0" * 64)
-    assert desk.again(stored, forged).startswith("other rows")
+    assert desk.again(stored.manifest.snapshot, stored.report.as_of, forged).startswith("other rows")
 
 
 @pytest.mark.parametrize("reference", ["E99", "E3.ghost", "nonsense", ""])
 async def test_explain_says_what_there_is(desk: Desk, reference: str) -> None:
     await desk.ask(RISK, "2022-06-30")
     with pytest.raises(UsageError, match="it has"):
-        list(explain(desk.load("last"), reference, lambda q: ""))
+        list(explain(desk.load("last"), reference, desk))
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "report.json", "evidence.jsonl", "calls.jsonl"])

@@ -110,7 +110,7 @@ async def test_a_model_past_its_deadline_gives_a_typed_no(make_desk: MakeDesk) -
         raise AssertionError
 
     desk = make_desk({"sentiment": FunctionModel(never)})
-    desk.team._deadline = 0.3  # pyright: ignore[reportPrivateUsage]  # a short one, for this test alone
+    desk.team._deadline = 2.0  # pyright: ignore[reportPrivateUsage]  # a short one, for this test alone
     report = await desk.ask(RISK, "2022-06-30")
     silent = next(f for f in report.findings if f.role == "sentiment")
     assert isinstance(silent, NoFinding)

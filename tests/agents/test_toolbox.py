@@ -71,7 +71,7 @@ async def test_a_figure_of_earlier_evidence_is_put_in_and_traced(make_desk: Make
     finding = report.findings[0]
     assert isinstance(finding, Finding)
     assert finding.claims == ("It costs {E3.price}.",)
-    lines = list(explain(desk.load(report.run), "E3.price", lambda q: ""))
+    lines = list(explain(desk.load(report.run), "E3.price", desk))
     assert "put in      spot = E1.close" in lines
     assert (await desk.replay(report.run)).same_as(report)
 

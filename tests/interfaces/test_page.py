@@ -5,8 +5,6 @@ import hashlib
 import json
 import math
 import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -22,12 +20,12 @@ from plotly.offline import get_plotlyjs  # pyright: ignore[reportMissingTypeStub
 from openoutcry.core.claims import faults, references
 from openoutcry.core.evidence import Evidence, Figure, Query, Quote, Series, Unit, show
 from openoutcry.core.report import Dropped, Finding, Kind, Lean, NoFinding, NotDone, Question, Report
-from openoutcry.interfaces import charts, plot
+from openoutcry.interfaces import charts, plot, text
 from openoutcry.interfaces.page import Shown, fragment, page, policy
 
 Draw = Callable[[Report], str]
 HOSTILE = '</script><!--<img src=x onerror=alert(1)><a href="https://evil.example">{{ 7 * 7 }}</a>'
-CHROMIUM = shutil.which("chromium")
+Browse = Callable[[str], tuple[str, str]]
 RETURNS = (-0.16, -0.14, *(0.01 + 0.05 * math.sin(i * 0.7) * math.cos(i * 0.3) for i in range(200)))
 CLOSES = tuple(100 + 20 * math.sin(i / 40) for i in range(300))
 DAYS = tuple(date(2021, 1, 4) + timedelta(days=i) for i in range(300))
@@ -99,6 +97,38 @@ def combined(ticker: str = "ACME", said: str = "a higher close") -> Evidence:
         disagreement=(0.12, Unit.FRACTION),
     )
     return evidence("E61", "combine_views", shown, conventions={"event": said})
+
+
+def weighed(**record: tuple[float | str, Unit]) -> Evidence:
+    """A view of two roles, with their weights and what else is known of their records."""
+    weights = {"risk_weight": (0.375, Unit.FRACTION), "analyst_weight": (0.625, Unit.FRACTION), **record}
+    more = {name: Figure(value=value, unit=unit) for name, (value, unit) in weights.items()}
+    view = combined()
+    return view.model_copy(update={"figures": {**view.figures, **more}})
+
+
+RECORD: dict[str, tuple[float | str, Unit]] = {
+    "analyst_settled": (23, Unit.COUNT),
+    "analyst_separate": (12, Unit.COUNT),
+    "analyst_gain": (0.0123, Unit.NUMBER),
+}
+
+
+def with_view(view: Evidence) -> Report:
+    report = risky()
+    return report.model_copy(update={"evidence": (*report.evidence[:-1], view)})
+
+
+def memory(said: str = "a finding") -> Evidence:
+    shown = figures("ACME", made=("2022-05-31", Unit.DATE), var=(0.0987, Unit.FRACTION))
+    return evidence(
+        "M1",
+        "recall",
+        shown,
+        arguments={"memory": "mem-0123456789abcdef", "kind": "finding", "role": "risk", "ticker": "ACME"},
+        sources={"var": "E3.var", "ticker": "E3.ticker"},
+        conventions={"memory": said},
+    )
 
 
 def risky(ticker: str = "ACME", said: str = "plain words") -> Report:
@@ -282,6 +312,50 @@ def test_a_view_without_a_role_says_so_and_is_not_drawn() -> None:
     assert "no role takes a side" in page(report)
 
 
+def test_the_view_says_what_each_role_weighs_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    report = with_view(weighed(**RECORD))
+    lines = "analyst 62.50 % (23 settled, 12 separate, gain 0.0123)"
+    assert f"  weights: risk 37.50 % (no record), {lines}" in list(text.view(report))
+    links = {(str(a["href"]), digits) for a, digits in parsed(page(report)).of("a")}
+    assert {("#E61.analyst_weight", "62.50 %"), ("#E61.risk_weight", "37.50 %")} <= links
+    assert {("#E61.analyst_settled", "23"), ("#E61.analyst_separate", "12"), ("#E61.analyst_gain", "0.0123")} <= links
+
+
+def test_weights_without_a_record_are_one_short_line_and_of_one_role_none() -> None:
+    assert list(text.view(with_view(weighed())))[-1] == "  weights: equal, no record yet"
+    assert "<p>weights: equal, no record yet</p>" in page(with_view(weighed()))
+    alone = weighed(**RECORD)
+    one = alone.model_copy(update={"figures": {n: f for n, f in alone.figures.items() if not n.startswith("risk_")}})
+    for report in (with_view(one), risky()):
+        assert not any("weights" in line for line in text.view(report))
+        assert "<p>weights:" not in page(report)
+
+
+def test_a_memory_is_shown_as_what_was_remembered() -> None:
+    report = risky()
+    told = report.model_copy(update={"evidence": (*report.evidence, memory(HOSTILE)), "claims": ("It was {M1.var}.",)})
+    elements = parsed(page(told))
+    words = " ".join(elements.texts)
+    assert "What the desk remembered" in words and "the memory became known" in words
+    assert "mem-0123456789abcdef, finding, risk, ACME" in words
+    assert " from E3.ticker" not in words
+    rows = [a.get("id") for a, _ in elements.of("tr")]
+    assert "M1.var" in rows
+    assert ("#M1.var", "9.87 %") in {(a["href"], digits) for a, digits in elements.of("a")}
+    cells = [digits for _, digits in elements.of("td")]
+    assert "E3.var" in cells and "E3.ticker" in cells
+    plain = page(risky())
+    assert "became known" in plain and "the memory became known" not in plain and "in its run" not in plain
+
+
+def test_a_reference_to_a_memory_stays_with_its_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    for words in range(1, 30):
+        folded = text.wrap(f"{'x ' * words}9.87 % [M1.var] and 3 [E1.close]")
+        assert "9.87 % [M1.var]" in folded and "3 [E1.close]" in folded
+
+
 def test_a_notebook_shows_the_fragment_and_carries_plotly_once() -> None:
     shown = Shown.of(risky())
     html = shown._repr_html_()  # pyright: ignore[reportPrivateUsage] the name that notebooks call
@@ -362,12 +436,11 @@ def test_bins_are_round_and_not_too_many(spread: float) -> None:
     assert min(abs(size / 10.0 ** round(math.log10(size / m)) - m) for m in (1, 2, 2.5, 5)) < 1e-9
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
 @pytest.mark.parametrize("words", ["plain words", HOSTILE], ids=["plain", "hostile"])
-def test_a_browser_draws_every_picture_and_refuses_nothing(tmp_path: Path, words: str) -> None:
+def test_a_browser_draws_every_picture_and_refuses_nothing(tmp_path: Path, words: str, browse: Browse) -> None:
     path = tmp_path / "page.html"
     path.write_text(page(risky(words, words)), encoding="utf-8")
-    dom, log = browse(f"{path.as_uri()}#E3.var", tmp_path / "profile")
+    dom, log = browse(f"{path.as_uri()}#E3.var")
     assert not re.search("Refused|Content Security Policy|Uncaught|CONSOLE", log), log
     elements = Elements(dom)
     assert sum("js-plotly-plot" in str(a.get("class")) for a, _ in elements.of("div")) == 4
@@ -378,12 +451,3 @@ def test_a_browser_draws_every_picture_and_refuses_nothing(tmp_path: Path, words
     assert not [a for a, _ in elements.of("img") if a.get("src") == "x"]
     assert all(str(a.get("href", a.get("xlink:href"))).startswith("#") for a, _ in elements.of("a"))
     assert [a["id"] for a, _ in elements.of("details") if "open" in a] == ["E3"]
-
-
-def browse(url: str, profile: Path) -> tuple[str, str]:
-    """The document after its scripts have run, and what the browser said."""
-    switches = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
-    switches += " disable-component-update disable-sync virtual-time-budget=8000 enable-logging=stderr v=0 dump-dom"
-    command = [str(CHROMIUM), *(f"--{s}" for s in switches.split()), f"--user-data-dir={profile}", url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return done.stdout, done.stderr

@@ -30,7 +30,7 @@ def raw(make_home: MakeHome, price_rows: Rows, view_of: ViewOf) -> View:
 def test_a_split_in_closes_as_traded_is_never_a_return(raw: View, tools: dict[str, Tool]) -> None:
     others = ("query", "document", "growth", "margins", "valuation", "position")
     # These tell of RAW and go on with ADJ, or need a book.
-    others = (*others, "risk_screen", "stress_test", "check_limits", "portfolio")
+    others = (*others, "risk_screen", "stress_test", "check_limits", "portfolio", "view_outcome")
     scores = ("dupont", "altman_z", "piotroski_f", "beneish_m")
     names = [n for n in tools if not n.startswith((*others, *scores))]
     assert len(names) >= 8

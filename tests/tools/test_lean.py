@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from openoutcry.core.errors import NotComputed, UnknownTicker
 from openoutcry.core.report import Lean
+from openoutcry.core.standing import Standing
 from openoutcry.tools.data.view import View, Warehouse
 from openoutcry.tools.lean import combine_views
+from openoutcry.tools.standings import weights
 
 Row = dict[str, Any]
 Rows = Callable[..., list[Row]]
@@ -124,6 +126,84 @@ def test_more_bullish_leans_never_lower_the_chance(
     assert after.value("p_up") >= before.value("p_up")
     if high != low:
         assert after.value("p_up") > before.value("p_up")
+
+
+def standing(role: str, gain: float, separate: int) -> Standing:
+    """A record of which the weights read the gain and the separate views."""
+    return Standing(
+        role=role,
+        model="m",
+        horizon=5,
+        settled=2 * separate,
+        separate=separate,
+        brier=0.2,
+        base_brier=0.25,
+        log_score=0.6,
+        base_log_score=0.6 + gain,
+        gain=gain,
+    )
+
+
+def test_without_a_record_roles_weigh_the_same(view: View) -> None:
+    given = {"analyst": Lean.UP, "risk": Lean.STRONG_DOWN, "sentiment": Lean.NONE}
+    evidence = combine_views(view, ("SAW",), 1, given)
+    assert evidence.conventions["pooling"] == "mean of log-odds, equal weights"
+    assert {n: f.value for n, f in evidence.figures.items() if n.endswith("_weight")} == {
+        "analyst_weight": 0.5,
+        "risk_weight": 0.5,
+    }
+    assert not [n for n in evidence.figures if n.endswith(("_settled", "_separate", "_gain"))]
+    apart = combine_views(view, ("SAW",), 1, given, {"sentiment": standing("sentiment", 1.0, 400)})
+    assert apart.figures == evidence.figures
+    assert apart.conventions == evidence.conventions
+
+
+def test_a_record_moves_the_view_to_the_role_that_was_right(view: View) -> None:
+    given = {"analyst": Lean.UP, "risk": Lean.STRONG_DOWN}
+    equal = combine_views(view, ("SAW",), 1, given)
+    record = {"analyst": standing("analyst", 0.02, 400), "sentiment": standing("sentiment", 0.1, 40)}
+    moved = combine_views(view, ("SAW",), 1, given, record)
+    assert moved.value("p_up") > equal.value("p_up")
+    assert moved.value("analyst_p_up") == equal.value("analyst_p_up")
+    shown = {n: moved.value(f"analyst_{n}") for n in ("settled", "separate", "gain")}
+    assert shown == {"settled": 800, "separate": 400, "gain": 0.02}
+    assert "risk_settled" not in moved.figures
+    assert "sentiment_settled" not in moved.figures
+    assert "weights by record: 20% equal" in moved.conventions["pooling"]
+    assert moved.arguments["record"]["analyst"]["gain"] == 0.02
+
+
+@settings(max_examples=120)
+@given(
+    leans=leans,
+    record=st.dictionaries(st.sampled_from(ROLES), st.tuples(st.floats(-0.5, 0.5), st.integers(0, 900))),
+    tickers=st.sampled_from([("UP",), ("NOISE",), ("NOISE", "SAW")]),
+)
+def test_the_view_is_made_of_the_parts_that_are_shown(
+    view: View, leans: dict[str, Lean], record: dict[str, tuple[float, int]], tickers: tuple[str, ...]
+) -> None:
+    standings = {role: standing(role, *told) for role, told in record.items()}
+    evidence = combine_views(view, tickers, 5, leans, standings)
+    shown = {n.removesuffix("_p_up"): evidence.value(n) for n in evidence.figures if n.endswith("_p_up")}
+    weight = {role: evidence.value(f"{role}_weight") for role in shown}
+    if not shown:
+        assert evidence.value("p_up") == evidence.value("base_rate")
+        return
+    assert math.fsum(weight.values()) == pytest.approx(1)
+    odds = sum(weight[role] * math.log(p / (1 - p)) for role, p in shown.items())
+    assert evidence.value("p_up") == pytest.approx(1 / (1 + math.exp(-odds)), abs=1e-12)
+    assert weight == weights(shown, standings)
+    for role in shown.keys() & record.keys():
+        assert evidence.value(f"{role}_separate") == record[role][1]
+        assert evidence.value(f"{role}_gain") == record[role][0]
+
+
+def test_of_two_tickers_the_last_session_is_one_that_both_have(make_home: MakeHome, price_rows: Rows) -> None:
+    closes = [100.0 + i for i in range(100)]
+    rows = [*price_rows("LONG", closes), *price_rows("SHORT", closes[:90])]
+    with closing(Warehouse.open(make_home(prices=rows))) as warehouse:
+        alone, both = (combine_views(warehouse.view(), t, 5, {}) for t in (("LONG",), ("LONG", "SHORT")))
+    assert [e.figures["last_date"].value for e in (alone, both)] == [str(rows[99]["date"]), str(rows[89]["date"])]
 
 
 def test_too_few_windows_are_no_base_rate(view: View) -> None:

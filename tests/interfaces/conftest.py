@@ -1,0 +1,27 @@
+"""A browser, where there is one, that opens a page as a person would."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = shutil.which("chromium")
+Browse = Callable[[str], tuple[str, str]]
+
+
+@pytest.fixture
+def browse(tmp_path: Path) -> Browse:
+    """Give the document after its scripts have run, and what the browser said. Skips where there is no chromium."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium here")
+
+    def opened(url: str) -> tuple[str, str]:
+        switches = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
+        switches += " disable-component-update disable-sync virtual-time-budget=8000 enable-logging=stderr v=0 dump-dom"
+        command = [str(CHROMIUM), *(f"--{s}" for s in switches.split()), f"--user-data-dir={tmp_path / 'profile'}", url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        return done.stdout, done.stderr
+
+    return opened
