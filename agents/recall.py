@@ -13,7 +13,7 @@ from openoutcry.agents.settling import naive, views_of
 from openoutcry.core.errors import OutcryError
 from openoutcry.core.evidence import Evidence
 from openoutcry.core.report import Question, Report
-from openoutcry.core.standing import DESK, Standing
+from openoutcry.core.standing import DESK, Settled, Standing
 from openoutcry.memory.record import FIGURE, MARKET, Kind, Memory, Trust
 from openoutcry.memory.store import Store
 from openoutcry.memory.wanted import Wanted
@@ -38,6 +38,7 @@ class Live:
     def __init__(self, store: Store, models: Mapping[str, str]) -> None:
         self._store = store
         self._models = models
+        self._views: dict[str, list[Settled]] = {}
 
     async def recall(self, question: Question, roles: Sequence[str], view: View) -> Remembered:
         """What each role is reminded of; where the memory cannot be read, nothing and why."""
@@ -63,7 +64,7 @@ class Live:
 
     def _recalled(self, question: Question, roles: Sequence[str], view: View) -> Remembered:
         moment = naive(view.as_of)
-        standing = standings(views_of(self._store.find(as_of=moment, kinds=(Kind.LESSON,))))
+        standing = standings(self._settled(moment))
         factors, given = skill(standing), dict[str, str]()
         by_role: dict[str, tuple[Recalled, ...]] = {}
         for role in roles:
@@ -73,6 +74,14 @@ class Live:
         mine = (s for s in standing if self._sits(s) and s.horizon == question.horizon)
         record = {s.role: s.model_copy(update={"bins": ()}) for s in mine}
         return Remembered(by_role=by_role, record=record)
+
+    def _settled(self, moment: datetime) -> list[Settled]:
+        """The views that had settled by then, oldest first. A lesson never changes, so each is read once."""
+        ids = self._store.ids(moment, Kind.LESSON)
+        if missing := [i for i in ids if i not in self._views]:
+            for lesson in self._store.find(ids=missing):
+                self._views[lesson.id] = views_of([lesson])
+        return [view for i in ids for view in self._views.get(i, ())]
 
     def _sits(self, standing: Standing) -> bool:
         """Whether the standing is of a role that a model holds today."""

@@ -15,7 +15,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import embedding
 import numeric
+import recall
+import retrieval
 from pydantic_ai import Agent, RunContext, Tool, UsageLimits
 
 from openoutcry import Desk
@@ -215,6 +218,9 @@ def main() -> None:
         numeric.screen(row)
         numeric.book(row)
         numeric.each_tool(row, home)
+    for part in (embedding, recall, retrieval):
+        for line in part.rows():
+            row(*line)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openoutcry.memory.arrow import Rows
+from openoutcry.memory.record import Kind
 
 K = 2
 """The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009)."""
@@ -58,8 +59,8 @@ class Row:
 def candidates(found: Mapping[str, Found], about: Rows, as_of: datetime) -> list[Candidate]:
     """The rows of the lists, each once, with its rank in each list.
 
-    *about* has the columns `_rowid`, `id` and `known_at`, and `role` and `model` where they matter. A row that is not in
-    it was forgotten meanwhile, and one known after *as_of* is left out too, whatever the search let through.
+    *about* has the columns `_rowid`, `id` and `known_at`, and `role` and `model` where they matter. A row that is not
+    in it was forgotten meanwhile, and one known after *as_of* is left out too, whatever the search let through.
     """
     seen = {
         row["_rowid"]: Candidate(row["_rowid"], row["id"], row["known_at"], (row.get("role", ""), row.get("model", "")))
@@ -97,9 +98,12 @@ def recency(age: timedelta) -> float:
 
 
 def says_the_same(one: Row, other: Row) -> bool:
-    """Of one kind, ticker and role, and either the same claim but for its figures, or vectors that nearly agree."""
+    """Of one kind, ticker and role, and either the same claim but for its figures, or vectors that nearly agree.
+
+    One sentence tells all readings of documents, so of digests only the vectors say whether they are the same.
+    """
     a, b = one.values, other.values
     if (a["kind"], a["ticker"], a["role"]) != (b["kind"], b["ticker"], b["role"]):
         return False
     near = one.vector is not None and other.vector is not None and float(one.vector @ other.vector) >= ALIKE
-    return near or a["claim"] == b["claim"]
+    return near or (a["kind"] != Kind.DIGEST and a["claim"] == b["claim"])

@@ -18,7 +18,7 @@ from openoutcry.memory.record import Memory
 from openoutcry.memory.table import FIELDS, memory
 from openoutcry.memory.wanted import Wanted, one_of
 
-_TERMS, _WORD = 64, re.compile(r"\w+(?:[.,]\w+)*")
+_TERMS, _SPARE, _WORD = 64, 3, re.compile(r"\w+(?:[.,]\w+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,14 @@ def _side_by_side(searches: Mapping[str, Callable[[], Found]], pool: Executor) -
     return {name: future.result() for name, future in waiting.items()}
 
 
+def narrowed(search: Any, condition: str) -> Any:
+    """The search under the condition, before it ranks. No condition is left out: LanceDB would try it on every row."""
+    return search.where(condition) if condition else search
+
+
 def by_meaning(table: Any, condition: str, vector: NDArray[np.float32], depth: int) -> Found:
     """The nearest rows by cosine, of those that meet the condition and have a vector."""
-    search = table.search(vector, vector_column_name="vector").distance_type("cosine").where(condition or "true")
+    search = narrowed(table.search(vector, vector_column_name="vector").distance_type("cosine"), condition)
     search = probed(search, table, condition).select(["_distance"]).limit(depth)
     found = search.with_row_id(True).to_arrow()
     return Found(found["_rowid"].to_pylist(), [-value for value in found["_distance"].to_pylist()])
@@ -82,7 +87,7 @@ def by_meaning(table: Any, condition: str, vector: NDArray[np.float32], depth: i
 
 def by_words(table: Any, condition: str, words: str, depth: int) -> Found:
     """The best rows by BM25. The words are plain: no character of theirs is an operator."""
-    search = table.search(words, query_type="fts", fts_columns="text").where(condition or "true")
+    search = narrowed(table.search(words, query_type="fts", fts_columns="text"), condition)
     found = search.select(["_score"]).limit(depth).with_row_id(True).to_arrow()
     return Found(found["_rowid"].to_pylist(), found["_score"].to_pylist())
 
@@ -92,30 +97,45 @@ def newest(table: Any, condition: str, depth: int | None) -> Found:
     ordering = importlib.import_module("lancedb.query").ColumnOrdering
     order = [("known_at", False), ("id", True)]
     by = [ordering(column_name=name, ascending=rising, nulls_first=False) for name, rising in order]
-    search = table.search().where(condition or "true").select(["id", "known_at"]).order_by(by)
+    search = narrowed(table.search(), condition).select(["id", "known_at"]).order_by(by)
     found: list[int] = search.limit(depth).with_row_id(True).to_arrow()["_rowid"].to_pylist()
     return Found(found, [-float(place) for place in range(len(found))])
 
 
+@dataclass(slots=True)
+class _Kept:
+    """A memory that stands for all that say the same: the place of the best ranked, and the newest of them."""
+
+    best: Candidate
+    newest: Row
+    alike: list[str]
+
+    def take(self, row: Row) -> None:
+        """Add one that says the same."""
+        if row.values["known_at"] > self.newest.values["known_at"]:
+            self.newest, row = row, self.newest
+        self.alike.append(row.values["id"])
+
+
 def settle(table: Any, ranked: Sequence[Candidate], limit: int) -> list[Hit]:
-    """Collapse what says the same into the best ranked of it, until *limit* memories stand."""
-    kept: list[tuple[Candidate, Row, list[str]]] = []
-    size = 2 * limit
+    """Collapse what says the same into one, until *limit* memories stand: at the best rank of it, the newest of it."""
+    kept: list[_Kept] = []
+    size = 4 * limit
     for start in range(0, len(ranked), size):
         rows = whole(table, ranked[start : start + size])
         for one in ranked[start : start + size]:
             if (row := rows.get(one.id)) is None:
                 continue
-            same = next((alike for _, other, alike in kept if says_the_same(other, row)), None)
+            same = next((k for k in kept if says_the_same(k.newest, row)), None)
             if same is not None:
-                same.append(one.id)
+                same.take(row)
             elif len(kept) < limit:
-                kept.append((one, row, []))
+                kept.append(_Kept(one, row, []))
         if len(kept) == limit:
             break
     return [
-        Hit(memory(row.values), one.score, one.ranks.get("vector"), one.ranks.get("text"), tuple(alike))
-        for one, row, alike in kept
+        Hit(memory(k.newest.values), k.best.score, k.best.ranks.get("vector"), k.best.ranks.get("text"), tuple(k.alike))
+        for k in kept
     ]
 
 

@@ -88,12 +88,25 @@ class Store:
         tickers: Sequence[str] = (),
         roles: Sequence[str] = (),
         run: str = "",
+        ids: Sequence[str] = (),
         limit: int | None = None,
     ) -> list[Memory]:
-        """The memories of these kinds, tickers, roles and run, newest first; empty means any. *as_of* as in Wanted."""
+        """The memories of these kinds, tickers, roles, run and ids, newest first; empty is any. *as_of* as `Wanted`."""
         named = both(one_of("kind", kinds), one_of("ticker", tickers), one_of("role", roles))
-        condition = both(known_by(as_of) if as_of else "", named, one_of("run", [run] if run else []))
-        return self._folder.reading(lambda table: _listed(table, condition or "true", limit), list[Memory]())
+        condition = both(
+            known_by(as_of) if as_of else "", named, one_of("run", [run] if run else []), one_of("id", ids)
+        )
+        return self._folder.reading(lambda table: _listed(table, condition, limit), list[Memory]())
+
+    def ids(self, as_of: datetime, kind: Kind) -> list[str]:
+        """The ids of the memories of *kind* known by *as_of*, oldest first."""
+        condition = both(known_by(as_of), one_of("kind", [kind])) or "true"
+
+        def listed(table: Any) -> list[str]:
+            rows = table.search().where(condition).select(["id", "known_at"]).to_arrow()
+            return rows.sort_by([("known_at", "ascending"), ("id", "ascending")])["id"].to_pylist()
+
+        return self._folder.reading(listed, list[str]())
 
     def get(self, id_or_prefix: str) -> Memory:
         """The one memory whose id begins so. Raises UsageError where none or several do."""

@@ -18,9 +18,7 @@ VOLATILITY = (
     "{ticker} swings by {volatility} a year measured over {window}; over the last {recent_window} it was {recent}, "
     "{word}."
 )
-BEFORE = (
-    "When the desk last measured that bound of {ticker}, on {made}, it stood at {var}, with an average of {es} beyond."
-)
+BEFORE = "On {made} the desk measured that bound of {ticker} at {var}, with an average loss of {es} beyond it."
 DRAWDOWN = (
     "Within {window} {ticker} fell at worst by {max}, from {peak_date} to {trough_date}; "
     "now it is {now} below its peak."

@@ -12,7 +12,7 @@ TONE = (
     "the median tone is {tone}, {word}."
 )
 MARKET = "Of documents on the market as a whole, {market} read {market_tone} in the median."
-BEFORE = "When the desk last read on {ticker}, on {made}, the median tone was {tone}, over {relevant} documents."
+BEFORE = "When the desk read on {ticker} on {made}, the median tone was {tone}, over {relevant} documents."
 SEARCH = "The newest of the {chosen} documents read for {ticker} and its market is dated {newest}."
 
 

@@ -43,7 +43,7 @@ async def test_a_later_run_is_reminded_and_cites_what_it_uses(desk: Desk) -> Non
     assert not desk.load(first.run).remembered.ids
     assert {eid for eid in cited(then) if eid.startswith("M")}
     assert not [f for c in claims(then) for f in faults(c, then.by_id)]
-    said = next(c for c in claims(then) if "last measured" in c)
+    said = next(c for c in claims(then) if "the desk measured" in c)
     old = next(e for e in first.evidence if e.tool == "value_at_risk" and e.arguments["method"] == "historical")
     assert render(f"{{{old.id}.var}}", first.by_id) in render(said, then.by_id)
     assert "2022-05-31" in render(said, then.by_id)
@@ -89,8 +89,8 @@ async def test_a_run_leaves_findings_a_decision_and_digests(desk: Desk) -> None:
 async def test_no_claim_that_cites_a_memory_is_kept(desk: Desk) -> None:
     await desk.ask(RISKY, BEFORE)
     then = await desk.ask(RISKY, THEN)
-    assert any("last measured" in c for c in claims(then))
-    assert not [m for m in desk.memory.find(run=then.run) if "last measured" in m.said]
+    assert any("the desk measured" in c for c in claims(then))
+    assert not [m for m in desk.memory.find(run=then.run) if "the desk measured" in m.said]
 
 
 async def test_replay_does_not_ask_the_memory(desk: Desk) -> None:
@@ -126,7 +126,7 @@ async def test_a_memory_that_cannot_be_read_costs_the_run_nothing(desk: Desk, mo
     def broken(*_: object, **__: object) -> None:
         raise OSError("disk on fire")
 
-    monkeypatch.setattr(desk.memory, "find", broken)
+    monkeypatch.setattr(desk.memory, "ids", broken)
     monkeypatch.setattr(desk.memory, "add", broken)
     report = await desk.ask(RISKY, THEN)
     assert report.headline
@@ -216,7 +216,7 @@ def test_no_future_no_foreign_and_no_untrusted_memory_reaches_a_prompt(
     report = haunted.ask_sync(question, str(as_of))
     bundle = haunted.load(report.run)
     everything = prompts(haunted, report) + report.model_dump_json() + bundle.remembered.model_dump_json()
-    assert "seen20" in everything
+    assert "seen20" in everything or "read20" in everything
     assert "untrusted20" not in everything and "tenant20" not in everything and "TENANT" not in everything
     for day in (as_of + timedelta(days=i) for i in range(1, (LAST - as_of).days + 1)):
         assert f"{day:%Y%m%d}x" not in everything
