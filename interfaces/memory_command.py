@@ -72,7 +72,7 @@ def show(ctx: click.Context, memory_id: str, as_json: bool) -> None:
     with desk(ctx) as opened:
         store = opened.memory
         one = store.get(memory_id)
-        offspring = [i for i in _descended(opened, one.id) if i != one.id]
+        offspring = [i for i in store.descended(one.id) if i != one.id]
         parents = {i: _there(store, i) for i in one.parents}
         told = [m for i in offspring[: memory_text.SOME] if (m := _there(store, i))]
     if as_json:
@@ -80,15 +80,6 @@ def show(ctx: click.Context, memory_id: str, as_json: bool) -> None:
         return
     for line in memory_text.all_of(one, parents, told, len(offspring)):
         click.echo(line)
-
-
-def _descended(opened: "Desk", source: str) -> dict[str, str]:
-    """The kinds, by id, of what stems from *source*: what a forget would remove."""
-    from openoutcry.memory.folder import Folder
-    from openoutcry.memory.forget import descended
-
-    folder = Folder(opened.settings.home / "memory")
-    return dict(sorted(folder.reading(lambda table: descended(table, source), dict[str, str]()).items()))
 
 
 def _there(store: "Store", name: str) -> "Memory | None":
@@ -109,7 +100,7 @@ def forget(ctx: click.Context, source: str, yes: bool, as_json: bool) -> None:
     from openoutcry.interfaces import memory_text
 
     with desk(ctx) as opened:
-        if not yes and (gone := _descended(opened, source)):
+        if not yes and (gone := opened.memory.descended(source)):
             some = [m for i in list(gone)[: memory_text.SOME] if (m := _there(opened.memory, i))]
             for line in memory_text.leaving(source, gone, some):
                 click.echo(line, err=True)

@@ -11,6 +11,7 @@ from openoutcry.interfaces import plot
 from openoutcry.interfaces.page import policy, scripts, templates
 from openoutcry.interfaces.plot import Picture, Spec
 from openoutcry.interfaces.standing_text import READING, calibration, empty
+from openoutcry.tools.standings import once
 
 GREEN, PURPLE = "#2f9e77", "#a868b8"
 HUES = (plot.BLUE, plot.VERMILLION, GREEN, PURPLE)
@@ -98,14 +99,6 @@ def merged(records: Iterable[Sequence[Bin]]) -> Iterator[Bin]:
             math.fsum(getattr(b, name) * b.views for b in same) / views for name in ("mean_chance", "frequency")
         )
         yield Bin(low=low, high=high, views=views, mean_chance=chance, frequency=frequency)
-
-
-def once(views: Iterable[Settled]) -> list[Settled]:
-    """The views that standings count: of the same view given again, the first."""
-    first: dict[tuple[object, ...], Settled] = {}
-    for v in views:
-        first.setdefault((v.role, v.model, v.horizon, v.ticker, v.made), v)
-    return list(first.values())
 
 
 def gained(views: Iterable[Settled]) -> Iterator[tuple[str, float]]:

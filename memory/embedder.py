@@ -68,13 +68,13 @@ def silent(_: str) -> None:
     """Progress that nobody watches."""
 
 
-def local(folder: Path | None = None, progress: Callable[[str], None] = silent) -> Compiled | Reference:
-    """The embedder of a sentence-transformers model's folder; without one, of the bundled all-MiniLM-L6-v2.
+def local(folder: str | Path = "", progress: Callable[[str], None] = silent) -> Compiled | Reference:
+    """The embedder of a sentence-transformers model's folder; of the bundled all-MiniLM-L6-v2 where it is empty.
 
     It is compiled at the first use of a model on a machine, which *progress* hears of. Raises UsageError where the
     folder holds no such model, DataError where the model gives NaN or there is no room for it.
     """
-    name, source = (BUNDLED, bundled()) if folder is None else (folder.resolve().name, folder)
+    name, source = (Path(folder).resolve().name, Path(folder)) if folder else (BUNDLED, bundled())
     files = _files(source)
     cache = Path(user_cache_dir("openoutcry", appauthor=False)) / "embedders"
     digests = _Digests(cache / "digests.json")

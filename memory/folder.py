@@ -81,7 +81,8 @@ class Folder:
     def reading(self, work: Callable[[Any], T], empty: T) -> T:
         """What *work* finds in the table in force; *empty* where there is none.
 
-        A table that was replaced, or files that were tidied away, while it was read are read once more.
+        A table that was replaced, or files that were tidied away, while it was read are read once more. Raises
+        DataError where that fails too.
         """
         for last in (False, True):
             table = self.current()
@@ -89,9 +90,9 @@ class Folder:
                 return empty
             try:
                 return work(table)
-            except (RuntimeError, ValueError, OSError):
+            except (RuntimeError, ValueError, OSError) as error:
                 if last:
-                    raise
+                    raise self._damaged(error) from None
                 with self._opening:
                     self._opened = None
         return empty
@@ -150,7 +151,8 @@ class Folder:
     def writing(self, patience: float = PATIENCE) -> Generator[None]:
         """Hold the write lock, among the threads of this process and among processes.
 
-        Raises DataError where another holds it for *patience* seconds, or the folder cannot be written.
+        Raises DataError where another holds it for *patience* seconds, the folder cannot be written, or what is done
+        meanwhile finds a damaged file.
         """
         until = time.monotonic() + patience
         if not self._here.acquire(timeout=patience):
@@ -158,6 +160,8 @@ class Folder:
         try:
             with self.locked("lock", until - time.monotonic(), patience):
                 yield
+        except (RuntimeError, ValueError, OSError) as error:
+            raise self._damaged(error) from None
         finally:
             self._here.release()
 
@@ -176,6 +180,13 @@ class Folder:
                     raise self._busy(patience)
                 time.sleep(0.005)
             yield
+
+    def _damaged(self, error: Exception) -> DataError:
+        said = next(iter(str(error).splitlines()), "")[:200]
+        return DataError(
+            f"the memory at {self.path} cannot be read or written ({said}): restore it from a copy, or remove it to "
+            "start anew"
+        )
 
     def _busy(self, patience: float) -> DataError:
         return DataError(

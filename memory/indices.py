@@ -8,6 +8,7 @@ were as quick and eight times the size. The words are indexed from the first row
 
 import importlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -109,21 +110,40 @@ def fold(table: Any) -> None:
     small = found[np.isin(found >> 32, fragment[count < SMALL])]
     if len(small):
         rows = table.take_row_ids(small.tolist()).to_arrow().select(table.schema.names)
-        table.merge_insert("id").when_matched_update_all().execute(rows)
+        table.merge_insert("id").when_matched_update_all().execute(rows, on_bad_vectors="null")
 
 
-def probed(search: Any, table: Any, condition: str) -> Any:
-    """Set how much of the vector index *search* looks at, by how many rows pass the condition.
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a table is searched under a condition: the condition, and how many parts of the vector index are looked at.
 
-    Few are compared one by one, exactly. Else the probes grow as the share that passes falls, since the nearest of
-    the few lie farther apart.
+    No parts means that every row that passes is compared, which is exact.
+    """
+
+    condition: str
+    parts: int | None
+
+    def by_meaning(self, search: Any) -> Any:
+        """A search by vector, looking that far."""
+        search = self.narrowed(search)
+        return search.bypass_vector_index() if self.parts is None else search.nprobes(self.parts).refine_factor(REFINE)
+
+    def narrowed(self, search: Any) -> Any:
+        """A search of the rows that pass. A condition of nothing is left out: LanceDB would try it on every row."""
+        return search.where(self.condition) if self.condition else search
+
+
+def reach(table: Any, condition: str) -> Reach:
+    """How far to look, by how many rows pass the condition; one that all rows pass is dropped.
+
+    Few are compared one by one. Else more parts are looked at as the share that passes falls, since the nearest of the
+    few lie farther apart.
     """
     total: int = table.count_rows()
     if total < INDEXED:
-        return search
+        return Reach(condition, None)
     passing: int = table.count_rows(condition) if condition else total
     if passing <= EXACT:
-        return search.bypass_vector_index()
-    return search.refine_factor(4).nprobes(
-        min(total // PARTITION + 1, round(PROBES * max(1.0, (total / passing) ** 0.5)))
-    )
+        return Reach(condition, None)
+    parts = min(total // PARTITION + 1, round(PROBES * (total / passing) ** 0.45))
+    return Reach("" if passing == total else condition, parts)

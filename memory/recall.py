@@ -12,20 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openoutcry.memory.arrow import Rows
-from openoutcry.memory.indices import probed
+from openoutcry.memory.indices import Reach, reach
 from openoutcry.memory.ranking import Candidate, Found, Row, Skill, candidates, rank, says_the_same
 from openoutcry.memory.record import Memory
 from openoutcry.memory.table import FIELDS, memory
 from openoutcry.memory.wanted import Wanted, one_of
 
-_TERMS, _SPARE, _WORD = 64, 3, re.compile(r"\w+(?:[.,]\w+)*")
+_TERMS, _WORD = 64, re.compile(r"\w+(?:[.,]\w+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A memory found. `score` is higher for better; a rank counts from 1 in its own list, None where it is in none.
 
-    `alike` are the ids of memories that say the same and came behind this one.
+    `alike` are the ids of memories that say the same: of these, the newest stands where the best ranked came.
     """
 
     memory: Memory
@@ -40,13 +40,14 @@ def recall(table: Any, wanted: Wanted, vector: NDArray[np.float32] | None, skill
     words = " ".join(dict.fromkeys(_WORD.findall(wanted.text)[:_TERMS]))
     depth = max(50, 10 * wanted.limit)
     asked = bool(wanted.text.strip())
+    far = reach(table, wanted.condition)
     searches: dict[str, Callable[[], Found]] = {}
     if not asked:
-        searches["newest"] = lambda: newest(table, wanted.condition, depth)
+        searches["newest"] = lambda: newest(table, far.condition, depth)
     elif vector is not None and wanted.mode != "text":
-        searches["vector"] = lambda: by_meaning(table, wanted.condition, vector, depth)
+        searches["vector"] = lambda: by_meaning(table, far, vector, depth)
     if words and (wanted.mode != "vector" or vector is None):
-        searches["text"] = lambda: by_words(table, wanted.condition, words, depth)
+        searches["text"] = lambda: by_words(table, far, words, depth)
     columns = ["id", "known_at", *(["role", "model"] if skill else [])]
     found, about = _found(table, searches, pool, columns)
     ranked = rank(candidates(found, about, wanted.as_of), wanted.as_of, skill, not asked or wanted.mode != "hybrid")
@@ -72,22 +73,16 @@ def _side_by_side(searches: Mapping[str, Callable[[], Found]], pool: Executor) -
     return {name: future.result() for name, future in waiting.items()}
 
 
-def narrowed(search: Any, condition: str) -> Any:
-    """The search under the condition, before it ranks. No condition is left out: LanceDB would try it on every row."""
-    return search.where(condition) if condition else search
-
-
-def by_meaning(table: Any, condition: str, vector: NDArray[np.float32], depth: int) -> Found:
+def by_meaning(table: Any, far: Reach, vector: NDArray[np.float32], depth: int) -> Found:
     """The nearest rows by cosine, of those that meet the condition and have a vector."""
-    search = narrowed(table.search(vector, vector_column_name="vector").distance_type("cosine"), condition)
-    search = probed(search, table, condition).select(["_distance"]).limit(depth)
-    found = search.with_row_id(True).to_arrow()
+    search = far.by_meaning(table.search(vector, vector_column_name="vector").distance_type("cosine"))
+    found = search.select(["_distance"]).limit(depth).with_row_id(True).to_arrow()
     return Found(found["_rowid"].to_pylist(), [-value for value in found["_distance"].to_pylist()])
 
 
-def by_words(table: Any, condition: str, words: str, depth: int) -> Found:
+def by_words(table: Any, far: Reach, words: str, depth: int) -> Found:
     """The best rows by BM25. The words are plain: no character of theirs is an operator."""
-    search = narrowed(table.search(words, query_type="fts", fts_columns="text"), condition)
+    search = far.narrowed(table.search(words, query_type="fts", fts_columns="text"))
     found = search.select(["_score"]).limit(depth).with_row_id(True).to_arrow()
     return Found(found["_rowid"].to_pylist(), found["_score"].to_pylist())
 
@@ -97,23 +92,23 @@ def newest(table: Any, condition: str, depth: int | None) -> Found:
     ordering = importlib.import_module("lancedb.query").ColumnOrdering
     order = [("known_at", False), ("id", True)]
     by = [ordering(column_name=name, ascending=rising, nulls_first=False) for name, rising in order]
-    search = narrowed(table.search(), condition).select(["id", "known_at"]).order_by(by)
+    search = Reach(condition, None).narrowed(table.search()).select(["id", "known_at"]).order_by(by)
     found: list[int] = search.limit(depth).with_row_id(True).to_arrow()["_rowid"].to_pylist()
     return Found(found, [-float(place) for place in range(len(found))])
 
 
 @dataclass(slots=True)
 class _Kept:
-    """A memory that stands for all that say the same: the place of the best ranked, and the newest of them."""
+    """What says the same: who of it ranks best, the newest of it, and the ids of the others."""
 
     best: Candidate
     newest: Row
     alike: list[str]
 
     def take(self, row: Row) -> None:
-        """Add one that says the same."""
+        """Add one more, ranked behind; of equally new ones the better ranked stays."""
         if row.values["known_at"] > self.newest.values["known_at"]:
-            self.newest, row = row, self.newest
+            row, self.newest = self.newest, row
         self.alike.append(row.values["id"])
 
 

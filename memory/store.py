@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from openoutcry.core.errors import UsageError
 from openoutcry.memory.background import Background, next_space
 from openoutcry.memory.folder import Folder
-from openoutcry.memory.forget import Forgotten, finish, forget
+from openoutcry.memory.forget import Forgotten, descended, finish, forget
 from openoutcry.memory.rebuild import Rebuild, migrate
 from openoutcry.memory.recall import Hit, newest, recall
 from openoutcry.memory.record import Kind, Memory
@@ -118,6 +118,10 @@ class Store:
             return exact[0]
         said = f"{len(found)} begin so: " + ", ".join(m.id for m in found) if found else "none begins so"
         raise UsageError(f"expected the id of one memory, or how it begins, got {id_or_prefix!r}; {said}")
+
+    def descended(self, source: str) -> dict[str, str]:
+        """The kinds, by id, of what `forget` would remove."""
+        return self._folder.reading(lambda table: dict(sorted(descended(table, source).items())), dict[str, str]())
 
     def forget(self, source: str) -> Forgotten:
         """Remove what stems from *source*, a publisher, run, document id or memory id, and all derived from it.

@@ -230,7 +230,7 @@ class Desk:
     def memory(self) -> Store:
         """What the desk remembers. Raises UsageError for an embedding model that is not one."""
         with self._lock:
-            make = partial(embedder.local, Path(self.settings.embedder) if self.settings.embedder else None, _told)
+            make = partial(embedder.local, self.settings.embedder, _told)
             return Store.open(self.settings.home / "memory", make, _told)
 
     @cached_property

@@ -24,9 +24,13 @@ def standings(views: Sequence[Settled]) -> tuple[Standing, ...]:
             f"needs chances and base rates between 0 and 1; the view of {wrong.role} on {wrong.ticker} of {wrong.made} "
             f"has {wrong.chance:g} and {wrong.base_rate:g}"
         )
-    once = {(v.role, v.model, v.horizon, v.ticker, v.made): v for v in reversed(views)}
-    kept = [once[key] for key in sorted(once)]
-    return tuple(_standing(list(group)) for _, group in groupby(kept, lambda v: (v.role, v.model, v.horizon)))
+    return tuple(_standing(list(group)) for _, group in groupby(once(views), lambda v: (v.role, v.model, v.horizon)))
+
+
+def once(views: Sequence[Settled]) -> list[Settled]:
+    """The views that count, by role, model, horizon, ticker and session: of the same view given again, the first."""
+    first = {(v.role, v.model, v.horizon, v.ticker, v.made): v for v in reversed(views)}
+    return [first[key] for key in sorted(first)]
 
 
 def weights(roles: Iterable[str], standings: Mapping[str, Standing]) -> dict[str, float]:

@@ -304,7 +304,7 @@ def test_a_dot_stands_where_chance_and_frequency_meet_and_grows_with_its_views()
 def test_the_gain_so_far_ends_at_all_that_was_gained() -> None:
     views = [*board().views, *board().views]
     for role in ("analyst", "risk", "desk"):
-        path = list(scoreboard_page.gained(v for v in scoreboard_page.once(views) if v.role == role))
+        path = list(scoreboard_page.gained(v for v in standings.once(views) if v.role == role))
         (stood,) = (s for s in board().standings if s.role == role)
         assert path[-1][1] == pytest.approx(stood.gain * stood.settled)
         assert path[0] == (START.isoformat(), 0.0)

@@ -31,7 +31,7 @@ from openoutcry.memory.store import Store
 
 rebuild.EMBEDDED, rebuild.COPIED, indices.INDEXED, indices.TIDY_AT = 20, 40, 150, 8
 life = int(sys.argv[3])
-rng = random.Random(life)
+rng, gone = random.Random(life), set()
 
 
 def say(*words):
@@ -49,7 +49,8 @@ for i in range(life * 10_000, life * 10_000 + 10_000):
         case 1:
             store.reembed(lambda _: None)
             say("embedded")
-        case 2 if i % 10_000 > 40:
+        case 2 if i % 10_000 > 40 and i // 10 - 3 not in gone:
+            gone.add(i // 10 - 3)
             source = f"s{i // 10 - 3}"
             say("forgetting", source)
             store.forget(source)

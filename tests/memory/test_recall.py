@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from openoutcry.core.errors import UsageError
 from openoutcry.memory import indices
 from openoutcry.memory.arrow import arrow
-from openoutcry.memory.recall import Candidate, candidates, rank, recency
+from openoutcry.memory.ranking import Candidate, Found, candidates, rank, recency
 from openoutcry.memory.record import Kind, Memory, Trust
 from openoutcry.memory.store import Store
 from openoutcry.memory.wanted import Wanted
@@ -64,6 +64,13 @@ def test_the_as_of_cuts_to_the_microsecond(
     assert set(texts(store, "margins", as_of=as_of, limit=20)) == expected
     assert {m.text for m in store.find(as_of=as_of)} == expected
     store.close()
+
+
+def test_the_first_instant_of_a_month_is_known_then(store: Store, memory: Make) -> None:
+    first = datetime.fromisoformat("2022-01-01")
+    store.add([memory(f"margins {step}", known_at=first + timedelta(microseconds=step)) for step in (-1, 0, 1)])
+    assert set(texts(store, "margins", as_of=first)) == {"margins -1", "margins 0"}
+    assert texts(store, "margins", as_of=first - timedelta(microseconds=1)) == ["margins -1"]
 
 
 def test_each_condition_is_met(store: Store, memory: Make) -> None:

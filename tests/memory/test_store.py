@@ -159,13 +159,15 @@ def test_a_large_table_folds_its_small_fragments(store: Store, memory: Make, mon
     monkeypatch.setattr(indices, "TIDY_AT", 8)
     before = store.stats().indexed
     for i in range(20):
-        store.add([memory(f"late {i}")])
+        store.add([memory(f"late {i}"), memory("", claim=f"without words {i}")])
     stats = store.stats()
     assert stats.fragments <= 8
     assert stats.indexed == before == 400
-    found = store.recall(Wanted(text="late 7", as_of=DAY, limit=40))
-    assert found[0].memory.text == "late 7"
-    assert len(store.find()) == 420
+    assert stats.unembedded == 20
+    for mode in ("vector", "text"):
+        found = store.recall(Wanted.model_validate({"text": "late 7", "as_of": DAY, "limit": 40, "mode": mode}))
+        assert found[0].memory.text == "late 7"
+    assert len(store.find()) == 440
 
 
 def test_a_large_add_goes_in_slices(store: Store, memory: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,6 +222,16 @@ def test_a_pointer_that_names_nothing_is_said(store: Store, memory: Make, tmp_pa
     (tmp_path / "memory" / "current").write_text("memories_s99_abc")
     with pytest.raises(DataError, match=r"has schema 99, and this release reads up to 1"):
         store.find()
+
+
+def test_a_damaged_file_is_said(store: Store, open_store: Open, memory: Make, tmp_path: Path) -> None:
+    store.add([memory("first")])
+    for path in (tmp_path / "memory").rglob("data/*.lance"):
+        path.write_bytes(path.read_bytes()[:20])
+    again = open_store()
+    for work in (again.find, again.stats, lambda: again.forget("r1"), lambda: again.add([memory("second")])):
+        with pytest.raises(DataError, match="restore it from a copy"):
+            work()
 
 
 def test_the_stats_say_what_is_there(store: Store, memory: Make) -> None:
