@@ -99,7 +99,7 @@ class _Stem:
             role="coordinator",
             model="+".join(leaning) or "none",
             evidence=(view.id,),
-            parents=(*findings, *self._shown("coordinator")),
+            parents=tuple(dict.fromkeys([*findings, *self._sources()])),
             claim=claim,
             text="",
             figures=figures,
@@ -158,6 +158,11 @@ class _Stem:
         told = {f.value for eid in cited if (f := self.report.by_id[eid].figures.get("ticker"))}
         asked = self.report.question.tickers
         return str(told.pop()) if len(told) == 1 and told <= set(asked) else subject(asked)
+
+    def _sources(self) -> tuple[str, ...]:
+        """All that any role of the run was shown or read: its lean may rest on it though no claim of it is kept."""
+        seats = range(len(ROLES[self.report.question.kind]))
+        return (*self.remembered.ids, *(d for seat in seats for d in self._documents(seat)))
 
     def _shown(self, role: str) -> tuple[str, ...]:
         return tuple(i for e in self.remembered.evidence(role).values() for i in e.items)

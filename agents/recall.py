@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import structlog
@@ -33,9 +33,9 @@ log = structlog.get_logger()
 
 
 class Live:
-    """Recall from the desk's store. *models* names the model in each seat, whose record counts."""
+    """Recall from the desk's *store*, opened when first needed. *models* names the model in each seat."""
 
-    def __init__(self, store: Store, models: Mapping[str, str]) -> None:
+    def __init__(self, store: Callable[[], Store], models: Mapping[str, str]) -> None:
         self._store = store
         self._models = models
         self._views: dict[str, list[Settled]] = {}
@@ -56,11 +56,14 @@ class Live:
         if report.declined:
             return
         try:
-            await asyncio.to_thread(self._store.add, of_run(report, self._models, remembered, reads))
+            await asyncio.to_thread(self._keep, of_run(report, self._models, remembered, reads))
         except OutcryError as error:
             log.warning("not remembered", run=report.run, reason=str(error))
         except Exception:
             log.exception("not remembered", run=report.run)
+
+    def _keep(self, found: list[Memory]) -> None:
+        self._store().add(found)
 
     def _recalled(self, question: Question, roles: Sequence[str], view: View) -> Remembered:
         moment = naive(view.as_of)
@@ -68,7 +71,7 @@ class Live:
         factors, given = skill(standing), dict[str, str]()
         by_role: dict[str, tuple[Recalled, ...]] = {}
         for role in roles:
-            found = self._store.recall(wanted(question, role, moment), factors)
+            found = self._store().recall(wanted(question, role, moment), factors)
             told = (h.memory for h in found)
             by_role[role] = tuple(_recalled(m, given.setdefault(m.id, f"M{len(given) + 1}"), view) for m in told)
         mine = (s for s in standing if self._sits(s) and s.horizon == question.horizon)
@@ -77,9 +80,9 @@ class Live:
 
     def _settled(self, moment: datetime) -> list[Settled]:
         """The views that had settled by then, oldest first. A lesson never changes, so each is read once."""
-        ids = self._store.ids(moment, Kind.LESSON)
+        ids = self._store().ids(moment, Kind.LESSON)
         if missing := [i for i in ids if i not in self._views]:
-            for lesson in self._store.find(ids=missing):
+            for lesson in self._store().find(ids=missing):
                 self._views[lesson.id] = views_of([lesson])
         return [view for i in ids for view in self._views.get(i, ())]
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 
 from openoutcry.core.clock import AsOf
-from openoutcry.core.errors import DataError
+from openoutcry.core.errors import DataError, NotComputed
 from openoutcry.core.evidence import Evidence, Figure, Frozen
 from openoutcry.core.standing import DESK, Settled, Standing
 from openoutcry.memory.record import Kind, Memory, Trust
 from openoutcry.memory.store import Store
-from openoutcry.tools.data.view import View
+from openoutcry.tools.data.view import View, Warehouse
 from openoutcry.tools.figures import number
 from openoutcry.tools.outcomes import view_outcome
 from openoutcry.tools.sessions import session_after
@@ -26,6 +26,7 @@ ONE = "On {M.made} the desk gave {M.p_up} to {M.ticker} ending {M.horizon} highe
 TWO = "On {M.made} the desk gave {M.p_up} to {M.ticker} beating {M.other} over {M.horizon}; "
 CHANCE = "_p_up"
 MODEL = "model of "
+GIVEN = "given"
 
 
 class Unsettled(Frozen):
@@ -63,16 +64,20 @@ def unwatched(done: int, of: int) -> None:
     """Tell no one."""
 
 
-def settle(store: Store, view: View, watch: Watch = unwatched) -> Settlement:
-    """Score every decision known at the view's as-of that no lesson has scored yet; calling it twice adds nothing.
+def settle(store: Store, warehouse: Warehouse, as_of: AsOf | None = None, watch: Watch = unwatched) -> Settlement:
+    """Score every decision known at *as_of* (default: the newest data) that no lesson has scored yet.
 
-    *watch* is told how many of how many were looked at. A lesson is known from the moment at which the closes that
-    settle it were known.
+    Each is scored by the closes as they were known on the day of its end, so the lesson is the same whenever it is
+    written, and known from that moment. Calling it again adds nothing. *watch* is told how many of how many were
+    looked at.
     """
+    view = warehouse.view(as_of)
     moment = naive(view.as_of)
     decisions = store.find(as_of=moment, kinds=(Kind.DECISION,))
-    scored = {p for lesson in store.find(kinds=(Kind.LESSON,)) for p in lesson.parents}
-    lessons, unsettled, due = list[Memory](), list[Unsettled](), list[date]()
+    scored = {p: lesson.known_at for lesson in store.find(kinds=(Kind.LESSON,)) for p in lesson.parents}
+    before = sum(d.id in scored and scored[d.id] <= moment for d in decisions)
+    lessons, unsettled = list[Memory](), list[Unsettled]()
+    due = [end_of(d) for d in decisions if d.id in scored and scored[d.id] > moment]
     left = [d for d in decisions if d.id not in scored]
     for done, decision in enumerate(left):
         watch(done, len(left))
@@ -80,14 +85,14 @@ def settle(store: Store, view: View, watch: Watch = unwatched) -> Settlement:
             due.append(ends)
             continue
         try:
-            lessons.append(_lesson(decision, _outcome(view, decision), view))
+            lessons.append(_lesson(decision, _outcome(warehouse, view, decision, ends), view))
         except DataError as error:
             unsettled.append(Unsettled(memory=decision.id, said=decision.said, reason=str(error)))
     store.add(lessons)
     return Settlement(
         as_of=str(view.as_of),
         lessons=tuple(lessons),
-        before=len(decisions) - len(left),
+        before=before,
         waiting=len(due),
         next_due=min(due, default=None),
         unsettled=tuple(unsettled),
@@ -126,20 +131,33 @@ def views_of(lessons: Iterable[Memory]) -> list[Settled]:
             "ended": _day(figures["ended"]),
             "base_rate": float(figures["base_rate"].value),
             "happened": bool(figures["happened"].value),
+            "given": lesson.details.get(GIVEN, ""),
         }
         models = {n.removeprefix(MODEL): m for n, m in lesson.details.items() if n.startswith(MODEL)}
-        given = {role: ("p_up" if role == DESK else f"{role}{CHANCE}", model) for role, model in models.items()}
-        for role, (name, model) in given.items():
+        named = {role: ("p_up" if role == DESK else f"{role}{CHANCE}", model) for role, model in models.items()}
+        for role, (name, model) in named.items():
             views.append(
                 Settled.model_validate(shared | {"role": role, "model": model, "chance": float(figures[name].value)})
             )
     return views
 
 
-def _outcome(view: View, decision: Memory) -> Evidence:
+def _outcome(warehouse: Warehouse, view: View, decision: Memory, ends: date) -> Evidence:
+    """What happened, by the closes known on the day of the end, or as known by *view* where they came later.
+
+    Raises NotComputed where the end was known before the decision was made: then it foretold nothing.
+    """
     figures = decision.figures
     tickers = [str(figures[n].value) for n in ("ticker", "other") if n in figures]
-    return view_outcome(view, tickers=tickers, made=_day(figures["made"]), horizon=int(figures["horizon"].value))
+    made, horizon = _day(figures["made"]), int(figures["horizon"].value)
+    try:
+        then = warehouse.view(min(AsOf.parse(ends), view.as_of))
+        outcome = view_outcome(then, tickers=tickers, made=made, horizon=horizon)
+    except DataError:
+        outcome = view_outcome(view, tickers=tickers, made=made, horizon=horizon)
+    if outcome.known_at is None or outcome.known_at <= decision.as_of:
+        raise NotComputed(f"needs a view given before its end; {ends} was known when this one was given")
+    return outcome
 
 
 def _lesson(decision: Memory, outcome: Evidence, view: View) -> Memory:
@@ -152,7 +170,7 @@ def _lesson(decision: Memory, outcome: Evidence, view: View) -> Memory:
         "log_score": number(-math.log(chance if happened else 1 - chance)),
     }
     kept = {n: f for n, f in decision.figures.items() if n in SHARED or n.endswith(CHANCE)}
-    known_at = outcome.known_at or naive(view.as_of)
+    known_at = max(outcome.known_at or decision.known_at, decision.known_at)
     claim = (TWO if compared else ONE) + RESULTS[compared, happened]
     lesson = Memory(
         kind=Kind.LESSON,
@@ -172,6 +190,7 @@ def _lesson(decision: Memory, outcome: Evidence, view: View) -> Memory:
         details={
             **{n: d for n, d in decision.details.items() if n in kept or n.startswith(MODEL)},
             MODEL + DESK: decision.model,
+            GIVEN: f"{decision.as_of.isoformat()} {decision.run}",
             "outcome": outcome.model_dump_json(),
             "snapshot": view.snapshot,
         },

@@ -67,8 +67,11 @@ def load(path: Path | None = None) -> Settings:
         raise UsageError(f"{path} is not readable TOML: {error}") from None
     root = Path() if path is None else path.parent
     embedder = root / settings.embedder
-    if not embedder.is_dir():
+    if settings.embedder and not (embedder / "modules.json").is_file():
         where = path or "the environment"
-        raise UsageError(f"setting 'embedder' in {where}: expected a folder, found none at {embedder}")
+        raise UsageError(
+            f"setting 'embedder' in {where}: expected the folder of a sentence-transformers model, "
+            f"found no modules.json in {embedder}"
+        )
     found = str(embedder) if settings.embedder else ""
     return settings.model_copy(update={"home": root / settings.home, "embedder": found})

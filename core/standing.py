@@ -11,7 +11,8 @@ class Settled(Frozen):
     """One probability that has been settled: who gave it, on what, and whether the event happened.
 
     `role` is a role's name or `desk`; `chance` and `base_rate` lie strictly between 0 and 1; `made` is the session
-    of the last close that the view rested on, `ended` the session `horizon` sessions later.
+    of the last close that the view rested on, `ended` the session `horizon` sessions later; `given` orders
+    views by when they were given.
     """
 
     role: str
@@ -23,6 +24,7 @@ class Settled(Frozen):
     chance: float
     base_rate: float
     happened: bool
+    given: str = ""
 
 
 class Bin(Frozen):

@@ -48,7 +48,14 @@ def explain(bundle: Bundle, reference: str, archive: Archive) -> Iterator[str]:
 
 
 def _measured(bundle: Bundle, evidence: Evidence) -> Iterator[str]:
-    yield wrap(f"tool        {called(evidence)}", "", " " * 12)
+    record: dict[str, dict[str, Any]] = evidence.arguments.get("record") or {}
+    plain = {name: value for name, value in evidence.arguments.items() if name != "record"}
+    yield wrap(f"tool        {called(evidence.model_copy(update={'arguments': plain}))}", "", " " * 12)
+    for role, s in sorted(record.items()):
+        line = f"{role} ({s['model']}): {s['settled']} views settled by then, {s['separate']} separate, gain"
+        yield wrap(f"record      {line} {s['gain']:+.4f}", "", " " * 12)
+    if record:
+        yield f"            view by view: outcry scoreboard --as-of {evidence.as_of} --json"
     for argument, source in evidence.sources.items():
         yield f"put in      {argument} = {source}"
     known = f"{evidence.known_at:%Y-%m-%d %H:%M} UTC" if evidence.known_at else "not recorded"

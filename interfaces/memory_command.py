@@ -102,9 +102,11 @@ def forget(ctx: click.Context, source: str, yes: bool, as_json: bool) -> None:
     with desk(ctx) as opened:
         if not yes and (gone := opened.memory.descended(source)):
             some = [m for i in list(gone)[: memory_text.SOME] if (m := _there(opened.memory, i))]
-            for line in memory_text.leaving(source, gone, some):
+            for line in memory_text.leaving(source, gone, some, opened.memory.stats().memories):
                 click.echo(line, err=True)
-            _confirm()
+            if not _confirmed():
+                click.echo("nothing was forgotten")
+                return
         forgotten = opened.memory.forget(source)
         kept = _kept(opened)
     if as_json:
@@ -114,11 +116,11 @@ def forget(ctx: click.Context, source: str, yes: bool, as_json: bool) -> None:
     click.echo(kept)
 
 
-def _confirm() -> None:
-    """Ask on a terminal. Raises UsageError where nobody can answer, and Abort where the answer is no."""
+def _confirmed() -> bool:
+    """Ask on a terminal. Raises UsageError where nobody can answer."""
     if not _terminal():
         raise UsageError("expected --yes, since there is no terminal on which to ask; nothing was forgotten")
-    click.confirm("Forget them for good?", abort=True, err=True)
+    return click.confirm("Forget them for good?", err=True)
 
 
 def _terminal() -> bool:

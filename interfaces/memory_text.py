@@ -37,7 +37,7 @@ def found(hits: "Sequence[Hit]") -> Iterator[str]:
         mark = f"{place}. "
         yield wrap(harmless(hit.memory.said), mark)
         like = f"and {len(hit.alike):,} like it" if hit.alike else ""
-        facts = [*_facts(hit.memory), f"score {hit.score:.4f}", like]
+        facts = [*_facts(hit.memory), like]
         yield _dim(" · ".join(fact for fact in facts if fact), " " * len(mark))
 
 
@@ -155,9 +155,11 @@ def _more(number: int) -> Iterator[str]:
         yield f"  and {number:,} more"
 
 
-def leaving(source: str, gone: Mapping[str, str], some: Sequence[Memory]) -> Iterator[str]:
-    """What a forget would remove, *gone* being kinds by id: counts by kind, and some of it."""
-    yield wrap(harmless(f"of {source}, and all that was made of it: {counted(Counter(gone.values()))}"))
+def leaving(source: str, gone: Mapping[str, str], some: Sequence[Memory], every: int) -> Iterator[str]:
+    """What a forget would remove, *gone* being kinds by id, of *every* so many: counts by kind, and some of it."""
+    made = "and all that was made by a role to which it was shown"
+    share = f"{len(gone):,} of {every:,} memories"
+    yield wrap(harmless(f"of {source}, {made}: {share}; {counted(Counter(gone.values()))}"))
     yield from (wrap(harmless(f"{m.id}  {m.said}"), "  - ", "    ") for m in some)
     yield from _more(len(gone) - len(some))
 

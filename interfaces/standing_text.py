@@ -14,10 +14,10 @@ FEW = 5
 HEADING = f"{'':<19}{'settled':>8}{'separate':>10}{'Brier (base)':>18}{'log score (base)':>19}{'gain':>9}{'weight':>9}"
 READING = (
     "Brier and log score: lower is better; beside them what the base rate alone would have scored on the same views. "
-    "gain: how much the views beat the base rate, in nats a view; above 0 they told more than it did. Views whose "
-    "spans overlap repeat each other: only separate ones count, and while they are few the record is thin and the "
-    "weights stay near equal. said, happened: the mean chance of like views and how often they came true, of so many; "
-    "a role is well calibrated where the two agree."
+    "gain: how much the views beat the base rate, in nats a view; above 0 they told more than it did. separate: views "
+    "on one ticker whose spans do not overlap, which is what a weight rests on (several tickers count in full, though "
+    "they move together); while they are few the weights stay near equal. said, happened: the mean chance of like "
+    "views and how often they came true, of so many; a role is well calibrated where the two agree."
 )
 
 

@@ -133,7 +133,7 @@ def weights(view: Evidence) -> str:
     if len(roles) < 2:
         return ""
     if not any(f"{role}_settled" in view.figures for role in roles):
-        return "equal, no record yet"
+        return "equal, without a record"
     return ", ".join(f"{role} {{{view.id}.{role}_weight}} ({_record(view, role)})" for role in roles)
 
 

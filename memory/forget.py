@@ -10,6 +10,7 @@ from openoutcry.core.errors import DataError
 from openoutcry.memory import indices
 from openoutcry.memory.arrow import Rows, arrow
 from openoutcry.memory.folder import Folder, replace
+from openoutcry.memory.record import Kind
 from openoutcry.memory.table import SCHEMA, Name, dimension_of, schema
 from openoutcry.memory.wanted import one_of
 
@@ -62,7 +63,10 @@ def finish(folder: Folder, progress: Callable[[str], None]) -> None:
 
 
 def descended(table: Any, source: str) -> dict[str, str]:
-    """The kinds, by id, of the memories that stem from *source*, directly or by what they were made from."""
+    """The kinds, by id, of the memories that stem from *source*, directly or by what they were made from.
+
+    A publisher stands for the documents of its digests too: what a role made of those does not name the publisher.
+    """
     run = source.removeprefix("run:")
     rows: Rows = table.search().select(["id", "kind", "run", "source", "parents"]).to_arrow()
     kinds: dict[str, str] = {}
@@ -74,7 +78,7 @@ def descended(table: Any, source: str) -> dict[str, str]:
             for parent in row["parents"]:
                 children.setdefault(parent, []).append(row["id"])
             if row["source"] in (source, f"run:{run}") or row["run"] == run:
-                begun.append(row["id"])
+                begun += [row["id"], *(p for p in row["parents"] if row["kind"] == Kind.DIGEST)]
     return {name: kinds[name] for name in closure(begun, children) if name in kinds}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import structlog
+from pydantic import ValidationError
 from pydantic_ai.models import Model
 
 import openoutcry
@@ -36,7 +37,7 @@ from openoutcry.tools import catalogue
 from openoutcry.tools.data import warehouse
 from openoutcry.tools.data.given import Source
 from openoutcry.tools.data.ingest import ingest
-from openoutcry.tools.data.intake import Intake
+from openoutcry.tools.data.intake import Intake, reason_of
 from openoutcry.tools.data.view import View, Warehouse
 
 EVER = datetime(9999, 1, 1, tzinfo=UTC).replace(tzinfo=None)
@@ -51,10 +52,6 @@ def house_models() -> dict[str, Model]:
 def _told(line: str) -> None:
     """Tell progress on stderr."""
     print(f"  {line}", file=sys.stderr)
-
-
-def _silent(_: str) -> None:
-    """Tell no progress."""
 
 
 class Desk:
@@ -197,7 +194,7 @@ class Desk:
         Raises BadFile, UsageError, WarehouseLocked or DataError; then nothing was changed.
         """
         now = datetime.now(UTC)
-        return ingest(self.settings.home, map(Path, paths), sample=sample, progress=_silent, now=now)
+        return ingest(self.settings.home, map(Path, paths), sample=sample, progress=lambda _: None, now=now)
 
     def runs(self) -> list[str]:
         """Ids of the stored runs, oldest first."""
@@ -235,7 +232,7 @@ class Desk:
 
     @cached_property
     def _recall(self) -> remembered.Recall:
-        return recall.Live(self.memory, self.models) if self.settings.remember else remembered.Kept()
+        return recall.Live(lambda: self.memory, self.models) if self.settings.remember else remembered.Kept()
 
     @cached_property
     def models(self) -> dict[str, str]:
@@ -247,8 +244,7 @@ class Desk:
 
         Calling it again adds nothing. *watch* is told how many of how many decisions were looked at.
         """
-        view = self.warehouse().view(AsOf.parse(as_of) if as_of else None)
-        return settling.settle(self.memory, view, watch)
+        return settling.settle(self.memory, self.warehouse(), AsOf.parse(as_of) if as_of else None, watch)
 
     def scoreboard(self, as_of: str | None = None) -> settling.Scoreboard:
         """How each role's views came true, by what had settled at *as_of* (default: the newest data)."""
@@ -257,10 +253,13 @@ class Desk:
     def recall(self, text: str, as_of: str | None = None, **filters: Any) -> list[Hit]:
         """Search the memory for a person: of any trust, known at *as_of* (default: at any time), best first.
 
-        *filters* are those of `Wanted`: tickers, roles, kinds, trust, limit, mode.
+        *filters* are tickers, roles, kinds, trust, limit (5) and mode (hybrid, vector, text). Raises UsageError.
         """
-        moment = settling.naive(AsOf.parse(as_of)) if as_of else EVER
-        return self.memory.recall(Wanted(text=text, as_of=moment, **filters))
+        try:
+            moment = settling.naive(AsOf.parse(as_of)) if as_of else EVER
+            return self.memory.recall(Wanted(text=text, as_of=moment, **filters))
+        except ValidationError as error:
+            raise UsageError(f"recall: {reason_of(error)}") from None
 
     def _manifest(self, run: str, started: str, report: Report) -> bundle.Manifest:
         return bundle.Manifest(

@@ -29,7 +29,8 @@ def standings(views: Sequence[Settled]) -> tuple[Standing, ...]:
 
 def once(views: Sequence[Settled]) -> list[Settled]:
     """The views that count, by role, model, horizon, ticker and session: of the same view given again, the first."""
-    first = {(v.role, v.model, v.horizon, v.ticker, v.made): v for v in reversed(views)}
+    latest_first = reversed(sorted(views, key=lambda v: v.given))
+    first = {(v.role, v.model, v.horizon, v.ticker, v.made): v for v in latest_first}
     return [first[key] for key in sorted(first)]
 
 

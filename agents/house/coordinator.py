@@ -40,7 +40,10 @@ RELATIVE = (
     "The desk puts the chance that {ticker} beats {other} over {horizon} at {p_up}, against a base rate of {base_rate}."
 )
 SPLIT = "The roles' chances lie {disagreement} apart, so take the mean with care."
-HEAVIER = "By its record the ROLE role weighs most: {ROLE_weight} of the view, over {ROLE_settled} settled views."
+HEAVIER = (
+    "By its record the ROLE role weighs most: {ROLE_weight} of the view, over {ROLE_settled} settled views of all "
+    "tickers."
+)
 UNITED = "The roles' chances lie {disagreement} apart: they broadly agree."
 
 

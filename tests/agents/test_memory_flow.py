@@ -149,7 +149,7 @@ def test_an_embedder_that_is_none_is_refused_in_one_line(
     make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("OUTCRY_EMBEDDER", str(tmp_path / "nothing"))
-    with pytest.raises(UsageError, match=r"expected a folder, found none at .*nothing"):
+    with pytest.raises(UsageError, match=r"found no modules.json in .*nothing"):
         make_desk()
 
 
@@ -247,3 +247,20 @@ async def test_a_model_in_a_seat_may_cite_a_memory(make_desk: MakeDesk, speaker:
     assert finding.claims == ("It stood at {M1.var} on {M1.made}.",)
     assert [d.claim for d in report.dropped] == ["It is {M9.var}."]
     assert (await desk.replay(report.run)).same_as(report)
+
+
+async def test_forgetting_a_publisher_takes_what_was_made_of_its_documents(desk: Desk) -> None:
+    await desk.ask("What is the news on AAPL?", THEN)
+    digest = desk.memory.find(kinds=(Kind.DIGEST,), tickers=("AAPL",))[0]
+    desk.memory.forget(digest.source)
+    left = desk.memory.find()
+    assert not [m for m in left if m.role == "sentiment" or m.kind is Kind.DECISION or m.source == digest.source]
+    assert [m for m in left if m.role == "analyst"]
+
+
+async def test_a_damaged_memory_does_not_stop_a_run(desk: Desk) -> None:
+    (desk.settings.home / "memory").mkdir()
+    (desk.settings.home / "memory" / "current").write_text("garbage")
+    report = await desk.ask(RISKY, THEN)
+    assert report.headline
+    assert any(m.startswith("memory: ") for m in report.missing)

@@ -13,6 +13,7 @@ from openoutcry.core.clock import AsOf
 from openoutcry.core.standing import DESK
 from openoutcry.memory.record import Kind, Memory, Trust
 from openoutcry.tools.figures import count, day, fraction, probability, sessions, text
+from openoutcry.tools.standings import once
 from openoutcry.wiring import Desk
 
 MakeDesk = Callable[..., Desk]
@@ -186,3 +187,50 @@ def test_views_of_a_lesson_are_those_of_desk_and_roles() -> None:
     views = {v.role: v for v in views_of([lesson])}
     assert {r: v.chance for r, v in views.items()} == {DESK: 0.6, "analyst": 0.7, "risk": 0.5}
     assert all(v.happened and v.base_rate == 0.5 for v in views.values())
+
+
+async def test_of_two_views_on_one_close_the_first_given_counts(desk: Desk) -> None:
+    for ticker in ("KO", "AAPL", "JPM", "WMT"):
+        first = await desk.ask(f"How is {ticker} doing?", "2022-07-01")
+        await desk.ask(f"What is the news on {ticker}?", "2022-07-03")
+        desk.settle("2022-08-31")
+        board = desk.scoreboard("2022-08-31")
+        counted = next(v for v in once(board.views) if v.ticker == ticker and v.role == DESK)
+        assert counted.chance == first.by_id[first.view].figures["p_up"].value
+
+
+def test_a_view_given_after_its_end_teaches_nothing(make_home: Any, price_rows: Any) -> None:
+    values = [100 + i % 5 for i in range(300)]
+    rows = price_rows("AAA", values, "2020-01-02") + price_rows("LATE", values[:90], "2020-01-02")
+    home = make_home(prices=rows)
+    later = price_rows("LATE", values, "2020-01-02")[90:]
+    file = home.parent / "later.csv"
+    file.write_text(
+        "ticker,date,close,adj_close\n" + "".join(f"LATE,{r['date']},{r['close']},{r['adj_close']}\n" for r in later)
+    )
+    with Desk.open(home=home) as desk:
+        desk.ask_sync("How risky is LATE over 10 days?", str(rows[150]["date"]))
+        desk.ingest(file)
+        done = desk.settle()
+        assert not done.lessons
+        assert "was known when this one was given" in done.unsettled[0].reason
+
+
+def test_a_restated_close_changes_no_lesson(make_home: Any, price_rows: Any) -> None:
+    values = [100 + i % 5 for i in range(300)]
+    found: list[dict[str, Any]] = []
+    for early in (True, False):
+        rows = price_rows("AAA", values, "2020-01-02")
+        home = make_home(prices=rows)
+        end = rows[150]["date"]
+        file = home.parent / "restated.csv"
+        file.write_text(f"ticker,date,close,adj_close,known_at\nAAA,{end},250,250,{rows[200]['date']}\n")
+        with Desk.open(home=home) as desk:
+            desk.ask_sync("How risky is AAA over 5 days?", str(rows[145]["date"]))
+            if early:
+                desk.settle(str(rows[160]["date"]))
+            desk.ingest(file)
+            desk.settle()
+            (lesson,) = desk.memory.find(kinds=(Kind.LESSON,))
+            found.append({n: f.value for n, f in lesson.figures.items()} | {"known": lesson.known_at})
+    assert found[0] == found[1]

@@ -323,8 +323,8 @@ def test_the_view_says_what_each_role_weighs_and_why(monkeypatch: pytest.MonkeyP
 
 
 def test_weights_without_a_record_are_one_short_line_and_of_one_role_none() -> None:
-    assert list(text.view(with_view(weighed())))[-1] == "  weights: equal, no record yet"
-    assert "<p>weights: equal, no record yet</p>" in page(with_view(weighed()))
+    assert list(text.view(with_view(weighed())))[-1] == "  weights: equal, without a record"
+    assert "<p>weights: equal, without a record</p>" in page(with_view(weighed()))
     alone = weighed(**RECORD)
     one = alone.model_copy(update={"figures": {n: f for n, f in alone.figures.items() if not n.startswith("risk_")}})
     for report in (with_view(one), risky()):
