@@ -41,8 +41,8 @@ class Memory(Frozen):
     """One thing that the desk remembers.
 
     `claim` is a sentence of the desk in which `{M.var}` stands for the figure `var`; `text` is what is searched and may
-    hold a document's own words. `ticker` is one ticker, two of a comparison as `AAPL/MSFT`, or `*` for the book and
-    the market. `as_of` and `known_at` are UTC without zone: the clock of the run that made it, and the moment from
+    hold a document's own words. `ticker` is one ticker, two of a comparison as `AAPL/MSFT`, `*` for the market, or
+    `@book`. `as_of` and `known_at` are UTC without zone: the clock of the run that made it, and the moment from
     which a run may see it. `evidence` are ids within the run, `parents` the ids of the memories and documents that it
     was made from, `source` whom it stems from: a publisher, or `run:<id>`. `details` are the desk's own words by name,
     such as the model of each role.
