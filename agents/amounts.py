@@ -34,7 +34,7 @@ _SPOKEN = re.compile(
 _LEVEL = r"(\d{1,3}(?:\.\d+)?)"
 _PERCENT = r"\s*(?:%|percent\b|per cent\b)"
 _CONFIDENCE = re.compile(
-    rf"(?:\bat|\bwith|\bvar|\bes|\bcvar|\bshortfall)\s+(?:the\s+)?{_LEVEL}{_PERCENT}"
+    rf"(?:\bat|\bwith|\bmeant|\bmean|\bmake\s+(?:it|that)|\bvar|\bes|\bcvar|\bshortfall)\s+(?:the\s+)?{_LEVEL}{_PERCENT}"
     rf"|{_LEVEL}{_PERCENT}\s+(?:confidence|level|var\b|es\b|cvar\b|value.at.risk|expected)"
     rf"|{_LEVEL}(?:th|st|nd|rd)\s+percentile\b|\b(?:var|es|cvar)\s*\(\s*{_LEVEL}\s*\)"
     r"|\b(0?\.\d+)\s+(?:confidence|level|quantile)\b",

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -34,7 +35,11 @@ _RESULT: TypeAdapter[Evidence | NotDone] = TypeAdapter(Evidence | NotDone)
 
 
 class Manifest(Frozen):
-    """What a run stood on. `started_at` is the wall clock's, for listing only."""
+    """What a run stood on. `started_at` is the wall clock's, for listing only.
+
+    `digests` are of the weights in each seat, where they are here; `sent` are the bytes sent to each model server, and
+    `left` how many of them left this machine.
+    """
 
     run: str
     started_at: str
@@ -42,10 +47,13 @@ class Manifest(Frozen):
     as_of: str
     snapshot: str
     models: dict[str, str]
+    digests: dict[str, str] = {}
     prompts: dict[str, str]
     code: str
     version: str
     limits: Limits = NO_LIMITS
+    sent: dict[str, int] = {}
+    left: int = 0
     files: dict[str, str] = {}
 
 
@@ -65,6 +73,12 @@ def new_run() -> tuple[str, str]:
     now = datetime.now(UTC)
     name = f"{now:%Y%m%d-%H%M%S}-{now.microsecond:05x}{secrets.token_hex(2)[:3]}"
     return name, now.isoformat(timespec="seconds")
+
+
+def manifest(report: Report, **stood: Any) -> Manifest:
+    """The manifest of a report that is to be stored, and all else that the run stood on."""
+    asked = {"run": report.run, "question": report.question.text, "as_of": report.as_of, "snapshot": report.snapshot}
+    return Manifest(**asked, **stood)
 
 
 def write(home: Path, manifest: Manifest, report: Report, calls: list[Call], remembered: Remembered) -> Path:

@@ -13,19 +13,23 @@ from pydantic_ai.exceptions import ModelHTTPError, UnexpectedModelBehavior, Usag
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
 from pydantic_core import to_jsonable_python
 
-from openoutcry.core.errors import BrokenRun
+from openoutcry.core.errors import BrokenRun, ModelError
 from openoutcry.core.evidence import Frozen
+from openoutcry.core.report import DEGRADED, StoodIn
 
 _RESPONSE = TypeAdapter(ModelResponse)
+OUTPUT = "final_result"
+"""The tool that pydantic-ai offers a model for its typed answer, where that is not asked for as text."""
 
 
 class Call(Frozen):
     """One request and its answer. `prompt` is all that the model was sent; `digest` is its fingerprint.
 
-    `failure` says why there is no answer, in the words that the report uses.
+    `failure` says why there is no answer, in the words that the report uses, and `tokens` what was spent all the same.
     """
 
     role: str
@@ -34,6 +38,7 @@ class Call(Frozen):
     prompt: list[dict[str, Any]]
     response: dict[str, Any] = {}
     failure: str = ""
+    tokens: int = 0
     seconds: float = 0.0
 
 
@@ -42,21 +47,52 @@ class Failed(Exception):
 
 
 DEADLINE = "its deadline passed"
+INVALID, TOO_MANY = "its model gave no valid answer", "its model made more calls than a role may"
 
 
 def why(error: BaseException) -> str:
     """A failure in the words of a report; never the text of a fault of ours, which could hold data."""
-    if isinstance(error, Failed):
+    if isinstance(error, Failed | ModelError):
         return str(error)
     if isinstance(error, TimeoutError | asyncio.CancelledError):
         return DEADLINE
     if isinstance(error, UnexpectedModelBehavior):
-        return "its model gave no valid answer"
+        return INVALID
     if isinstance(error, UsageLimitExceeded):
-        return "its model made more calls than a role may"
+        return TOO_MANY
     if isinstance(error, ModelHTTPError):
         return f"its model's server answered {error.status_code}"
     return f"it failed ({type(error).__name__}); see the log"
+
+
+def stood_in(calls: Iterable[Call]) -> tuple[StoodIn, ...]:
+    """Where the model of a seat did not answer and another one did: the last that did, and the first reason, a role."""
+    found: dict[str, StoodIn] = {}
+    for call in calls:
+        details: dict[str, Any] = call.response.get("provider_details") or {}
+        if reason := details.get(DEGRADED):
+            answered = str(call.response.get("model_name") or "another model")
+            first = found.get(call.role)
+            said = first.reason if first else str(reason)
+            found[call.role] = StoodIn(role=call.role, model=call.model, answered=answered, reason=said)
+    return tuple(found.values())
+
+
+LEFT_OUT = {"memories": "memories", "items": "the ends of long lists", "results": "all of old results but figures"}
+"""What a model may leave out of a prompt that does not fit, in words."""
+
+
+def compacted(calls: Iterable[Call]) -> list[str]:
+    """What had to be left out of the prompts of each role, for a person."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for call in calls:
+        details: dict[str, Any] = call.response.get("provider_details") or {}
+        if names := details.get("compacted"):
+            found.setdefault((call.role, call.model), {}).update(dict.fromkeys(LEFT_OUT.get(n, str(n)) for n in names))
+    return [
+        f"{role}: {', '.join(names)}; the whole prompt did not fit the context of {model}"
+        for (role, model), names in found.items()
+    ]
 
 
 def transcript(messages: list[ModelMessage]) -> list[dict[str, Any]]:
@@ -118,7 +154,7 @@ class Recording(WrapperModel):
         try:
             response = await super().request(messages, model_settings, model_request_parameters)
         except BaseException as error:
-            self._keep(prompt, start, failure=why(error))
+            self._keep(prompt, start, failure=why(error), tokens=getattr(error, "tokens", 0))
             raise
         self._keep(prompt, start, response=_RESPONSE.dump_python(response, mode="json"))
         return response
@@ -129,17 +165,25 @@ class Recording(WrapperModel):
         self._calls.append(Call(**named, prompt=prompt, seconds=seconds, **outcome))
 
 
+def _profile(calls: Iterable[Call]) -> ModelProfile:
+    """That of a model which gave its typed answers as these *calls* did: as text, or else as a call of the output."""
+    given = [_RESPONSE.validate_python(call.response) for call in calls if call.response]
+    as_call = any(call.tool_name == OUTPUT for response in given for call in response.tool_calls)
+    mode = "native" if not as_call and any(response.text for response in given) else "tool"
+    return ModelProfile(supports_json_schema_output=True, default_structured_output_mode=mode)
+
+
 class Replayed(Model):
     """Answers as an earlier run was answered; a request it never saw is a divergence."""
 
     def __init__(self, role: str, name: str, calls: Iterable[Call]) -> None:
-        super().__init__()
         self._role = role
         self._name = name
         self._kept: defaultdict[str, list[Call]] = defaultdict(list)
         for call in calls:
             if call.role == role:
                 self._kept[call.digest].append(call)
+        super().__init__(profile=_profile(call for kept in self._kept.values() for call in kept))
 
     @property
     def model_name(self) -> str:

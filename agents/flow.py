@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from openoutcry.agents.calls import Call
+from openoutcry.agents.calls import Call, compacted, stood_in
 from openoutcry.agents.coordinator import Synthesis
 from openoutcry.agents.house.model import NAME as HOUSE
 from openoutcry.agents.questions import ANSWERS, ROLES
@@ -16,9 +16,10 @@ from openoutcry.agents.remembered import NOTHING, Kept, Read, Recall, Remembered
 from openoutcry.agents.role import Brief
 from openoutcry.agents.team import Team
 from openoutcry.agents.workbench import BLOCK, Source, Workbench, summary
+from openoutcry.core.errors import UsageError
 from openoutcry.core.evidence import Evidence
 from openoutcry.core.limits import NO_LIMITS, Limits, Verdict
-from openoutcry.core.report import Finding, Kind, Lean, NoFinding, Question, Report, RoleResult
+from openoutcry.core.report import Finding, Kind, Lean, NoFinding, Question, Report, RoleResult, StoodIn
 from openoutcry.tools.data.view import View
 from openoutcry.tools.documents import Document
 from openoutcry.tools.lean import combine_views
@@ -69,10 +70,21 @@ async def answer(question: Question, floor: Floor) -> Report:
         _hand_over(benches, chair)
         view, kept, said = "", (), Synthesis(headline="", claims=[])
         if any(bench.measured or bench.not_done for bench in benches):
-            view = await _combined(question, findings, chair, floor.remembered)
+            view = await _combined(question, findings, chair, floor)
             kept = await _checked(chair, floor)
             said = await _synthesis(question, findings, view, chair, floor)
     return _report(question, [*benches, chair], findings, (view, kept), said, floor)
+
+
+async def alone(role: str, question: Question, floor: Floor) -> Report:
+    """Ask one role by itself; nobody sums up. Raises UsageError where questions of this kind are not for it."""
+    if role not in ROLES[question.kind]:
+        raise UsageError(f"a question of kind {question.kind} is for {', '.join(ROLES[question.kind])}, not for {role}")
+    with _timed(floor, "total"):
+        await _remind(question, floor)
+        bench = next(bench for bench in _seated(question, floor) if bench.role == role)
+        found = await _find(question, bench, floor)
+    return _report(question, [bench], [found], ("", ()), Synthesis(headline="", claims=[]), floor)
 
 
 def _declined(question: Question, floor: Floor) -> Report:
@@ -137,14 +149,16 @@ def _hand_over(benches: Sequence[Workbench], chair: Workbench) -> None:
     chair.evidence = dict(sorted(every.items(), key=lambda item: (item[0][0], int(item[0][1:]))))
 
 
-async def _combined(
-    question: Question, findings: Sequence[RoleResult], chair: Workbench, remembered: Remembered
-) -> str:
-    """The desk's view as evidence; its id, or nothing where it could not be computed or no ticker was asked about."""
+async def _combined(question: Question, findings: Sequence[RoleResult], chair: Workbench, floor: Floor) -> str:
+    """The desk's view as evidence; its id, or nothing where it could not be computed or no ticker was asked about.
+
+    A record is that of the model in the seat, so it does not speak for another one that stood in.
+    """
     if not question.tickers:
         return ""
     leans = {f.role: f.lean for f in findings if isinstance(f, Finding) and f.lean is not Lean.NONE}
-    record = {role: remembered.record[role] for role in leans if role in remembered.record}
+    theirs = leans.keys() - {s.role for s in stood_in(floor.calls)}
+    record = {role: floor.remembered.record[role] for role in leans if role in theirs & floor.remembered.record.keys()}
     arguments = {"tickers": question.tickers, "horizon": question.horizon, "leans": leans}
     arguments |= {"record": record} if record else {}
     seen = await chair.use(combine_views, arguments)
@@ -197,6 +211,9 @@ def _report(
 ) -> Report:
     evidence = tuple(sorted(benches[-1].evidence.values(), key=lambda e: (e.id[0], int(e.id[1:]))))
     silent = isinstance(said, NoFinding)
+    roles = [b.role for b in benches]
+    seats = [*roles, *(["reader"] if "sentiment" in roles else [])]
+    stood = tuple(sorted(stood_in(floor.calls), key=lambda s: seats.index(s.role)))
     return Report(
         run=floor.run,
         question=question,
@@ -210,20 +227,33 @@ def _report(
         evidence=evidence,
         dropped=tuple(d for b in benches for d in b.dropped),
         not_computed=tuple(sorted((n for b in benches for n in b.not_done), key=lambda n: int(n.id[1:]))),
-        missing=tuple(dict.fromkeys([*(m for e in evidence for m in e.missing), *_forgotten(floor.remembered)])),
-        notice=_notice(floor.team, [b.role for b in benches]),
+        missing=tuple(dict.fromkeys([*(m for e in evidence for m in e.missing), *_forgotten(floor)])),
+        notice=_notice(floor.team, seats, stood),
+        route={role: floor.team.models[role].model_name for role in seats},
+        stood_in=stood,
         timings=floor.timings,
     )
 
 
-def _forgotten(remembered: Remembered) -> list[str]:
-    return [f"memory: {remembered.reason}"] if remembered.reason else []
+def _forgotten(floor: Floor) -> list[str]:
+    reason = floor.remembered.reason
+    return [*([f"memory: {reason}"] if reason else []), *sorted(compacted(floor.calls))]
 
 
-def _notice(team: Team, roles: Sequence[str]) -> str:
-    """How the report was answered, where that was not by a language model in each seat."""
-    seats = [*roles, *(["reader"] if "sentiment" in roles else [])]
+def _notice(team: Team, seats: Sequence[str], stood: Sequence[StoodIn]) -> str:
+    """How the report was answered, where that was not by the language model of each seat."""
     housed = [r for r in seats if team.models[r].model_name == HOUSE]
     if len(housed) == len(seats):
         return "Answered by house rules; no language model was used."
-    return f"Answered by house rules in the seat of: {', '.join(housed)}." if housed else ""
+    said = [f"Answered by house rules in the seat of: {', '.join(housed)}."] if housed else []
+    for (answered, reason), found in _grouped(stood).items():
+        who = "house rules" if answered == HOUSE else answered
+        said.append(f"Degraded: {who} stood in for {', '.join(f'{s.model} ({s.role})' for s in found)}: {reason}.")
+    return " ".join(said)
+
+
+def _grouped(stood: Sequence[StoodIn]) -> dict[tuple[str, str], list[StoodIn]]:
+    found: dict[tuple[str, str], list[StoodIn]] = {}
+    for one in stood:
+        found.setdefault((one.answered, one.reason.rstrip(".")), []).append(one)
+    return found

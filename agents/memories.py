@@ -43,7 +43,8 @@ def of_run(report: Report, models: Mapping[str, str], remembered: Remembered, re
     A claim that cites a memory is not kept, or the desk would hear its own echo.
     """
     moment = AsOf.parse(report.as_of).moment.astimezone(UTC).replace(tzinfo=None)
-    stem = _Stem(report, models, moment, remembered)
+    answered = {**models, **{s.role: s.answered for s in report.stood_in}}
+    stem = _Stem(report, answered, moment, remembered)
     digests = list(
         {d.id: d for d in (stem.digest(r) for r in reads if r.reading.relevance is not Relevance.UNRELATED)}.values()
     )

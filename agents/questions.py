@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from openoutcry.agents import amounts
 from openoutcry.core.errors import UnknownTicker, UsageError
@@ -49,6 +49,7 @@ _KINDS: tuple[tuple[Kind, str], ...] = (
         r"|odds|probab\w*|go up|compare\w*|versus|vs\.?|better",
     ),
 )
+SUBJECT = "the company"
 _WHOLE_BOOK = re.compile(
     r"\b(?:my|our|the|this|whole|entire)\s+(?:books?|portfolio|positions|holdings)\b", re.IGNORECASE
 )
@@ -73,8 +74,11 @@ def read(
     tickers: Sequence[str] = (),
     horizon: int | None = None,
     previous: Question | None = None,
+    nearest: Callable[[str], Kind] = lambda _: Kind.UNKNOWN,
 ) -> Question:
     """Read *text*; what it leaves open is taken from *previous*, the question before it in a chat.
+
+    Words decide its kind; where they do not and one ticker is named, *nearest* is asked.
 
     *known* are the tickers in the data, *names* company names by ticker. Raises UnknownTicker for a ticker
     that is not in the data, and UsageError for an empty question, one without a ticker or with more than
@@ -89,6 +93,9 @@ def read(
     if _FORBIDDEN.search(plain):
         return Question(text=text, kind=Kind.UNKNOWN, tickers=chosen[:2])
     kind, chosen = _kind(plain, chosen, previous)
+    near = kind is Kind.UNKNOWN and len(chosen) == 1
+    if near:
+        kind = nearest(_unnamed(plain, chosen[0], names))
     if kind is Kind.UNKNOWN:
         return Question(text=text, kind=kind, tickers=chosen[:2])
     if not chosen and kind is not Kind.BOOK:
@@ -106,6 +113,7 @@ def read(
         tickers=chosen,
         horizon=amounts.bounded(horizon) if horizon is not None else days or base.horizon,
         confidence=confidence or base.confidence,
+        by="nearest" if near else "words",
     )
 
 
@@ -115,7 +123,10 @@ def _kind(text: str, chosen: tuple[str, ...], previous: Question | None) -> tupl
     if not chosen and _WHOLE_BOOK.search(text) and not _ABOUT_IT.search(text):
         return Kind.BOOK, ()
     short = previous and len(text.split()) <= 4 and amounts.any_in(text)
-    goes_on = bool(short or re.match(r"(?i)\s*(and|what about|how about|same|again)\b", text))
+    goes_on = bool(
+        short
+        or re.match(r"(?i)\s*(and|what about|how about|same|again|no|sorry|i mean|i meant|make (?:it|that))\b", text)
+    )
     if found is Kind.UNKNOWN and (
         _bare(text, chosen) or (goes_on and (chosen or amounts.any_in(text) or not re.search(r"\w{4}", text)))
     ):
@@ -130,6 +141,13 @@ def _kind(text: str, chosen: tuple[str, ...], previous: Question | None) -> tupl
     if len(chosen) == 1 and _WITH_LAST.search(text):
         raise UsageError(f"expected two tickers to compare, found only {chosen[0]}; name both by their tickers")
     return (Kind.OVERVIEW if found is Kind.COMPARE else found), chosen
+
+
+def _unnamed(text: str, ticker: str, names: Mapping[str, str]) -> str:
+    """The question with SUBJECT in place of the ticker and its company's name."""
+    if name := names.get(ticker):
+        text = _named(name).sub(SUBJECT, text.replace("-", " "))
+    return re.sub(rf"(?<![\w&])\$?{re.escape(ticker)}(?![\w&])", SUBJECT, text, flags=re.IGNORECASE)
 
 
 def _bare(text: str, chosen: Sequence[str]) -> bool:

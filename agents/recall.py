@@ -3,20 +3,25 @@
 import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 import structlog
+from pydantic import ValidationError
 
 from openoutcry.agents.memories import BOOK, of_run, subject
 from openoutcry.agents.remembered import RECALL, Read, Recalled, Remembered
 from openoutcry.agents.settling import naive, views_of
-from openoutcry.core.errors import OutcryError
+from openoutcry.core.clock import AsOf
+from openoutcry.core.errors import OutcryError, UsageError
 from openoutcry.core.evidence import Evidence
 from openoutcry.core.report import Question, Report
 from openoutcry.core.standing import DESK, Settled, Standing
+from openoutcry.memory.recall import Hit
 from openoutcry.memory.record import FIGURE, MARKET, Kind, Memory, Trust
 from openoutcry.memory.store import Store
 from openoutcry.memory.wanted import Wanted
+from openoutcry.tools.data.intake import reason_of
 from openoutcry.tools.data.view import View
 from openoutcry.tools.standings import standings
 
@@ -29,13 +34,14 @@ SEEN: dict[str, tuple[tuple[str, ...], tuple[Kind, ...]]] = {
 }
 """Whose memories a role is shown, and of which kinds."""
 GOOD, HALF = 0.05, 50
+EVER = datetime(9999, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 log = structlog.get_logger()
 
 
 class Live:
-    """Recall from the desk's *store*, opened when first needed. *models* names the model in each seat."""
+    """Recall from the desk's *store*, opened when first needed. *models* names the model in each seat of a run."""
 
-    def __init__(self, store: Callable[[], Store], models: Mapping[str, str]) -> None:
+    def __init__(self, store: Callable[[], Store], models: Callable[[], Mapping[str, str]]) -> None:
         self._store = store
         self._models = models
         self._views: dict[str, list[Settled]] = {}
@@ -56,7 +62,7 @@ class Live:
         if report.declined:
             return
         try:
-            await asyncio.to_thread(self._keep, of_run(report, self._models, remembered, reads))
+            await asyncio.to_thread(self._keep, of_run(report, self._models(), remembered, reads))
         except OutcryError as error:
             log.warning("not remembered", run=report.run, reason=str(error))
         except Exception:
@@ -88,7 +94,16 @@ class Live:
 
     def _sits(self, standing: Standing) -> bool:
         """Whether the standing is of a role that a model holds today."""
-        return standing.role != DESK and self._models.get(standing.role) == standing.model
+        return standing.role != DESK and self._models().get(standing.role) == standing.model
+
+
+def search(store: Store, text: str, as_of: str | None, **filters: Any) -> list[Hit]:
+    """What is remembered, for a person: of any trust, known at *as_of* (default: at any time). Raises UsageError."""
+    try:
+        moment = naive(AsOf.parse(as_of)) if as_of else EVER
+        return store.recall(Wanted(text=text, as_of=moment, **filters))
+    except ValidationError as error:
+        raise UsageError(f"recall: {reason_of(error)}") from None
 
 
 def wanted(question: Question, role: str, moment: datetime) -> Wanted:

@@ -6,14 +6,30 @@ from typing import Any
 from openoutcry.agents.bundle import Bundle
 from openoutcry.agents.calls import DEADLINE, Call, Replayed
 from openoutcry.agents.coordinator import Synthesis
+from openoutcry.agents.flow import Floor, answer
+from openoutcry.agents.remembered import Kept as Reminded
 from openoutcry.agents.role import Brief
 from openoutcry.agents.team import Team
 from openoutcry.agents.workbench import BLOCK, Workbench, asked
+from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import BrokenRun
 from openoutcry.core.evidence import Evidence
-from openoutcry.core.report import Finding, NoFinding, NotDone
+from openoutcry.core.report import Finding, NoFinding, NotDone, Report
+from openoutcry.tools.data.view import View
 
 PATIENCE = 3600.0
+
+
+async def replayed(stored: Bundle) -> Report:
+    """The report of a stored run, made anew from its own record alone.
+
+    Raises BrokenRun where the code now asks for something that the run did not record.
+    """
+    report = stored.report
+    view = View.detached(AsOf.parse(report.as_of), stored.manifest.snapshot)
+    kept, limits, team = Reminded(stored.remembered), stored.manifest.limits, Rerun(stored)
+    floor = Floor(report.run, view, team, Kept(stored), limits=limits, memory=kept, calls=team.unasked)
+    return await answer(report.question, floor)
 
 
 class Kept:
@@ -46,6 +62,13 @@ class Rerun(Team):
         self._results = bundle.results
         found = bundle.report.findings
         self._cut = {f.role: f for f in found if isinstance(f, NoFinding) and f.reason == DEADLINE}
+
+        self._calls = bundle.calls
+
+    @property
+    def unasked(self) -> list[Call]:
+        """The requests not made again: the reader's, as readings are a tool's answer, and those of who was cut."""
+        return [call for call in self._calls if call.role == "reader" or call.role in self._cut]
 
     async def find(self, role: str, brief: Brief, bench: Workbench, calls: list[Call]) -> Finding | NoFinding:
         """Ask *role* as then."""

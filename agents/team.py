@@ -1,31 +1,32 @@
 """The seats, filled: each role's agent, built once, asked with typed answers and an honest no."""
 
-import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pydantic_ai
 import structlog
 from pydantic import BaseModel
-from pydantic_ai import Agent, ModelRetry, RunContext, UsageLimits
+from pydantic_ai import Agent, ModelRetry, NativeOutput, RunContext, UsageLimits
 from pydantic_ai.exceptions import AgentRunError
 from pydantic_ai.models import Model
 
 from openoutcry.agents import analyst, coordinator, reader, risk, sentiment
-from openoutcry.agents.calls import Call, Failed, Recording, digest, why
+from openoutcry.agents.calls import Call, Failed, Recording, digest, stood_in, why
 from openoutcry.agents.coordinator import Synthesis
 from openoutcry.agents.reader import Reading, misquoted
 from openoutcry.agents.role import Answer, Brief, Role
 from openoutcry.agents.toolbox import as_tool
 from openoutcry.agents.workbench import BLOCK, Workbench
 from openoutcry.core.claims import faults, references
-from openoutcry.core.errors import BrokenRun, UsageError
+from openoutcry.core.deadline import within
+from openoutcry.core.errors import BrokenRun, ModelError, UsageError
 from openoutcry.core.report import Dropped, Finding, Kind, NoFinding
 from openoutcry.tools.documents import Document
 
 ROLES: dict[str, Role] = {m.ROLE.name: m.ROLE for m in (analyst, sentiment, risk, coordinator, reader)}
-LIMITS = UsageLimits(request_limit=8, tool_calls_limit=BLOCK)
+LIMITS = UsageLimits(request_limit=12, tool_calls_limit=BLOCK)
+NOTHING, UNGROUNDED = "it had nothing to say", "nothing that it said could be grounded"
 log = structlog.get_logger()
 
 
@@ -40,24 +41,31 @@ class Team:
             raise UsageError(
                 f"expected a model for each of {', '.join(ROLES)}; missing or not a role: {', '.join(sorted(odd))}"
             )
+        for role, model in cast("Mapping[str, object]", models).items():
+            if not isinstance(model, Model):
+                raise UsageError(
+                    f"expected a pydantic-ai model for {role}, got {model!r}; stack.toml names local models"
+                )
         pydantic_ai.BANNER_ENABLED = False  # its advertisement is not ours to print
         self.models = dict(models)
         self._deadline = deadline
         self._agents: dict[tuple[str, Kind], Agent[Workbench, Any]] = {}
-        self._reader = Agent(output_type=Reading, instructions=reader.ROLE.instructions, deps_type=Document, retries=1)
+        form = _form(Reading, models["reader"])
+        self._reader = Agent(output_type=form, instructions=reader.ROLE.instructions, deps_type=Document, retries=1)
         self._reader.output_validator(_quotes_occur)
 
     async def find(self, role: str, brief: Brief, bench: Workbench, calls: list[Call]) -> Finding | NoFinding:
         """Ask *role*; whatever fails, the answer is typed."""
-        name = self.models[role].model_name
+        name, prompt = self.models[role].model_name, brief.model_dump_json(exclude={"question": {"by"}})
         try:
-            answer = await self._ask(role, brief.question.kind, brief.model_dump_json(), bench, calls)
+            answer = await self._ask(role, brief.question.kind, prompt, bench, calls)
         except BrokenRun:
             raise
         except Exception as error:
             return NoFinding(role=role, model=name, reason=_told(role, error))
+        name = next((s.answered for s in stood_in(calls) if s.role == role), name)
         if not isinstance(answer, Answer) or not answer.claims:
-            reason = "nothing that it said could be grounded" if bench.dropped else "it had nothing to say"
+            reason = UNGROUNDED if bench.dropped else NOTHING
             return NoFinding(role=role, model=name, reason=reason)
         return Finding(role=role, model=name, claims=tuple(answer.claims), lean=answer.lean)
 
@@ -83,7 +91,7 @@ class Team:
         }
         model = Recording(self.models["reader"], "reader", calls)
         try:
-            async with asyncio.timeout(self._deadline):
+            async with within(self._deadline):
                 result = await self._reader.run(json.dumps(prompt), deps=document, model=model)
         except Exception as error:
             log.warning("no reading", document=document.id, reason=_told("reader", error))
@@ -93,8 +101,8 @@ class Team:
     async def _ask(self, role: str, kind: Kind, prompt: str, bench: Workbench, calls: list[Call]) -> BaseModel:
         model = Recording(self.models[role], role, calls)
         if (role, kind) not in self._agents:
-            self._agents[role, kind] = _agent(ROLES[role], kind)
-        async with asyncio.timeout(self._deadline):
+            self._agents[role, kind] = _agent(ROLES[role], kind, self.models[role])
+        async with within(self._deadline):
             result = await self._agents[role, kind].run(prompt, deps=bench, model=model, usage_limits=LIMITS)
         return result.output
 
@@ -109,9 +117,14 @@ def _prompt_digest(role: Role) -> str:
     return digest([role.instructions, shapes, role.output.model_json_schema()])
 
 
-def _agent(role: Role, kind: Kind) -> Agent[Workbench, Any]:
+def _form(output: type[BaseModel], model: Model) -> Any:
+    """How a typed answer is asked for: as text where *model* is held to a schema, which is cheapest, else as a call."""
+    return NativeOutput(output) if model.profile.get("default_structured_output_mode") == "native" else output
+
+
+def _agent(role: Role, kind: Kind, model: Model) -> Agent[Workbench, Any]:
     agent: Agent[Workbench, Any] = Agent(
-        output_type=role.output,
+        output_type=_form(role.output, model),
         instructions=role.instructions,
         deps_type=Workbench,
         tools=[as_tool(f) for f in role.tools_for(kind)],
@@ -122,8 +135,11 @@ def _agent(role: Role, kind: Kind) -> Agent[Workbench, Any]:
     return agent
 
 
-def _grounded(ctx: RunContext[Workbench], answer: Answer | Synthesis) -> Answer | Synthesis:
-    """Send ungrounded sentences back once; after that leave them out and keep the rest."""
+async def _grounded(ctx: RunContext[Workbench], answer: Answer | Synthesis) -> Answer | Synthesis:
+    """Send ungrounded sentences back once; after that leave them out and keep the rest.
+
+    It is async, as is the one below, because pydantic-ai runs any other on a thread.
+    """
     bench = ctx.deps
     headline = answer.headline if isinstance(answer, Synthesis) else ""
     said = [*([headline] if headline else []), *answer.claims]
@@ -145,7 +161,7 @@ def _faults(text: str, bench: Workbench) -> list[str]:
     return found or ([] if references(text) else ["it carries no reference to evidence"])
 
 
-def _quotes_occur(ctx: RunContext[Document], reading: Reading) -> Reading:
+async def _quotes_occur(ctx: RunContext[Document], reading: Reading) -> Reading:
     """A quote that is not in the text costs one retry, then that quote."""
     wrong = misquoted(reading, ctx.deps.words)
     if wrong and ctx.retry == 0:
@@ -155,6 +171,6 @@ def _quotes_occur(ctx: RunContext[Document], reading: Reading) -> Reading:
 
 def _told(role: str, error: Exception) -> str:
     """The reason for the report; a fault that nobody foresaw goes to the log whole."""
-    if not isinstance(error, AgentRunError | TimeoutError | Failed):
+    if not isinstance(error, AgentRunError | TimeoutError | Failed | ModelError):
         log.error("role failed", role=role, exc_info=error)
     return why(error)

@@ -4,37 +4,33 @@ Nothing here is asserted; the goals stand beside the figures. Times are medians 
 """
 
 import asyncio
-import json
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import embedding
+import evaluation
+import gate
+import local_models
 import numeric
 import recall
+import registry
 import retrieval
-from pydantic_ai import Agent, RunContext, Tool, UsageLimits
+import rollback
+import tuning
+from loops import Given, Instant, bare
 
 from openoutcry import Desk
-from openoutcry.agents.bundle import Bundle
 from openoutcry.agents.flow import Floor, answer
-from openoutcry.agents.questions import ROLES as SEATS
-from openoutcry.agents.reader import Reading
-from openoutcry.agents.replay import Kept
-from openoutcry.agents.sentiment import read_documents
-from openoutcry.agents.team import ROLES, Team
-from openoutcry.agents.workbench import Workbench, summary
+from openoutcry.agents.team import Team
 from openoutcry.core.evidence import Evidence
-from openoutcry.core.report import NotDone, Report
-from openoutcry.tools.arguments import model_of, purpose
+from openoutcry.core.report import Report
 from openoutcry.tools.data.view import View
-from openoutcry.tools.documents import Document, fetch
+from openoutcry.tools.documents import fetch
 from openoutcry.wiring import house_models
 
 QUESTION, AS_OF = "How risky is AAPL over the next 10 days?", "2022-06-30"
@@ -63,67 +59,6 @@ def imports(statement: str) -> tuple[float, int]:
     return statistics.median(float(s) for s, _ in found), int(found[0][1])
 
 
-class Instant(Kept):
-    """Tool answers from a stored run, so that no tool's own work is timed; documents are still read one by one."""
-
-    def __init__(self, bundle: Bundle, documents: list[Document]) -> None:
-        super().__init__(bundle)
-        self._documents = documents
-
-    async def call(
-        self, eid: str, bench: Workbench, function: Callable[..., Any], arguments: Any
-    ) -> Evidence | NotDone:
-        """The stored answer, after the readings that it took."""
-        if function is read_documents:
-            await asyncio.gather(*(bench.read("AAPL", d) for d in self._documents))
-        return await super().call(eid, bench, function, arguments)
-
-
-def bare(stored: Bundle, documents: list[Document]) -> Callable[[], Awaitable[None]]:
-    """The same requests and tool answers through pydantic-ai's Agents alone: no evidence ids, checks or record."""
-    models = house_models()
-    reader = Agent(models["reader"], output_type=Reading, instructions=ROLES["reader"].instructions)
-    kept = {(r.tool, r.asked): r for r in stored.results.values()}
-    prompts = {c.role: c.prompt for c in stored.calls if len(c.prompt) == 2}
-
-    def tool(function: Callable[..., Any]) -> Tool[Any]:
-        shape = model_of(function)
-
-        async def call(ctx: RunContext[Any], **arguments: Any) -> dict[str, Any]:
-            values = shape.model_validate(arguments)
-            if function is read_documents:
-                texts = (
-                    {"company": "AAPL", "filed_under": d.ticker, "kind": d.kind, "text": d.words} for d in documents
-                )
-                await asyncio.gather(*(reader.run(json.dumps(t)) for t in texts))
-            given = {k: getattr(values, k) for k in type(values).model_fields}
-            found = kept[(function.__name__, json.dumps(given, sort_keys=True, default=str))]
-            return summary(found) if isinstance(found, Evidence) else {"not_computed": found.reason}
-
-        name, schema = function.__name__, shape.model_json_schema()
-        return Tool[Any].from_schema(call, name, purpose(function), schema, takes_ctx=True)
-
-    agents = {
-        name: Agent(
-            models[name],
-            output_type=role.output,
-            instructions=role.instructions,
-            tools=[tool(f) for f in role.tools_for(stored.report.question.kind)],
-        )
-        for name, role in ROLES.items()
-        if name != "reader"
-    }
-    seats = SEATS[stored.report.question.kind]
-    limits = UsageLimits(request_limit=8, tool_calls_limit=20)
-
-    async def run() -> None:
-        asked = (agents[s].run(prompts[s][-1]["content"], usage_limits=limits) for s in seats)
-        await asyncio.gather(*asked)
-        await agents["coordinator"].run(prompts["coordinator"][-1]["content"], usage_limits=limits)
-
-    return run
-
-
 def framework(desk: Desk) -> None:
     """CPU milliseconds a run: the desk's flow, and the bare loop, turn about."""
     desk.ask_sync(QUESTION, AS_OF)
@@ -134,7 +69,7 @@ def framework(desk: Desk) -> None:
     documents, _ = fetch(view, list(tone.arguments["documents"]))
     detached = View.detached(view.as_of, view.snapshot)
     team = Team(house_models(), 60)
-    loop = bare(stored, documents)
+    loop = bare(Given(stored, documents), house_models())
 
     async def ours() -> Report:
         floor = Floor("bench", detached, team, Instant(stored, documents))
@@ -218,7 +153,7 @@ def main() -> None:
         numeric.screen(row)
         numeric.book(row)
         numeric.each_tool(row, home)
-    for part in (embedding, recall, retrieval):
+    for part in (local_models, evaluation, gate, registry, rollback, tuning, embedding, recall, retrieval):
         for line in part.rows():
             row(*line)
 

@@ -12,6 +12,13 @@
     │   ├── SqlRefused           a statement may not run, or ran out of its bounds
     │   └── NotComputed          a tool has too little, or unfit, data for its number
     └── ModelError            4  no role could answer
+        ├── ModelUnreachable     no server of the model answers, or the connection broke
+        ├── ModelTooSlow         its deadline passed
+        ├── ModelBusy            its queue is full, or it failed so often that it is left alone for a while
+        ├── ModelRefused         its server answered with an error
+        ├── ModelOverflow        the prompt does not fit its context, even compacted
+        ├── ModelCutShort        its answer ended before it was done
+        └── ModelGarbled         its answer is not what the protocol or the schema says
 
 Every message says what was expected, what came, and what to do. What a *model* is told when it errs is
 pydantic-ai's `ModelRetry`, raised only inside `agents/`; it never reaches a person.
@@ -71,6 +78,35 @@ class NotComputed(DataError):
 
 
 class ModelError(OutcryError):
-    """No role could answer."""
+    """No role could answer. `tokens` were spent on an answer that could not be used."""
 
     exit_code = 4
+    tokens: int = 0
+
+
+class ModelUnreachable(ModelError):
+    """No server of the model answers, or the connection broke."""
+
+
+class ModelTooSlow(ModelError):
+    """Its deadline passed, whatever trickled in before."""
+
+
+class ModelBusy(ModelError):
+    """Its queue is full, or it failed so often that it is left alone for a while."""
+
+
+class ModelRefused(ModelError):
+    """Its server answered with an error."""
+
+
+class ModelOverflow(ModelError):
+    """The prompt does not fit its context, even compacted."""
+
+
+class ModelCutShort(ModelError):
+    """Its answer ended before it was done."""
+
+
+class ModelGarbled(ModelError):
+    """Its answer is not what the protocol or the schema says."""

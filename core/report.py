@@ -22,13 +22,17 @@ class Kind(StrEnum):
 
 
 class Question(Frozen):
-    """What was asked, read into typed parts. `horizon` is in trading days; a question on the book has no ticker."""
+    """What was asked, read into typed parts. `horizon` is in trading days; a question on the book has no ticker.
+
+    `by` says how its kind was found: by its words, or by the nearest of known questions.
+    """
 
     text: str
     kind: Kind
     tickers: tuple[str, ...] = ()
     horizon: int = 10
     confidence: float = 0.99
+    by: Literal["words", "nearest"] = "words"
 
 
 class Lean(StrEnum):
@@ -40,6 +44,19 @@ class Lean(StrEnum):
     UP = "up"
     STRONG_UP = "strong_up"
     NONE = "none"
+
+
+DEGRADED = "degraded"
+"""Where a model's response says why the model of that seat did not give it."""
+
+
+class StoodIn(Frozen):
+    """Somebody else answered in a seat, in whole or in part, and why its own model did not."""
+
+    role: str
+    model: str
+    answered: str
+    reason: str
 
 
 class Dropped(Frozen):
@@ -86,6 +103,7 @@ RoleResult = Annotated[Finding | NoFinding, Field(discriminator="status")]
 class Report(Frozen):
     """The answer, with everything needed to check it.
 
+    `route` names the model in each seat that was asked; `stood_in` says where another one answered.
     `view` names the evidence that carries the probabilities; `verdicts` say of each limit that is set whether the
     book keeps it, by code and not by any model; `declined` is set when the desk does not
     answer such a question; `timings` are seconds and the only part that a replay may change.
@@ -106,6 +124,8 @@ class Report(Frozen):
     missing: tuple[str, ...] = ()
     declined: str = ""
     notice: str = ""
+    route: dict[str, str] = {}
+    stood_in: tuple[StoodIn, ...] = ()
     timings: dict[str, float] = {}
 
     def same_as(self, other: "Report") -> bool:

@@ -1,6 +1,8 @@
 """Settings: one TOML file, then the environment (`OUTCRY_HOME`, `OUTCRY_CONCURRENCY`, ...) over it."""
 
+from decimal import Decimal
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 from pydantic_settings import (
@@ -11,7 +13,26 @@ from pydantic_settings import (
 )
 
 from openoutcry.core.errors import UsageError
+from openoutcry.core.evidence import Frozen
 from openoutcry.core.limits import NO_LIMITS, Limits
+
+Amount = Annotated[Decimal | None, Field(ge=0, allow_inf_nan=False)]
+
+
+class Cost(Frozen):
+    """What the machine costs. What is None is told as not set; nothing is put in its place."""
+
+    currency: str = Field(default="USD", pattern="^[A-Z]{3}$", description="of the prices here")
+    watts: Amount = Field(default=None, description="what the machine draws while models answer")
+    price_per_kwh: Amount = Field(default=None, description="of electricity")
+    machine_price: Amount = Field(default=None, description="what the machine cost")
+    machine_years: Decimal = Field(default=Decimal(4), gt=0, le=100, description="how long it is to serve")
+    prices: str = Field(
+        default="", description="file of model prices, relative to the settings file; empty: prices.toml here, if any"
+    )
+
+
+NO_COST = Cost()
 
 
 class Settings(BaseSettings):
@@ -27,7 +48,10 @@ class Settings(BaseSettings):
     embedder: str = Field(
         "", description="folder of a sentence-transformers model, relative to the settings file; empty: MiniLM"
     )
+    stack: str = Field("", description="stack file or profile: which models answer; empty: stack.toml here, else house")
+    metrics: int = Field(0, ge=0, le=65535, description="port on loopback for Prometheus; 0: none")
     limits: Limits = Field(NO_LIMITS, description="what the book may be at most; checked in every report")
+    cost: Cost = Field(NO_COST, description="what the machine costs, for `outcry cost` and `outcry ab`")
 
     @classmethod
     def settings_customise_sources(
@@ -60,7 +84,8 @@ def load(path: Path | None = None) -> Settings:
         key = ".".join(str(part) for part in first["loc"])
         said = first["msg"]
         if first["type"] == "extra_forbidden":
-            known = (Limits if len(first["loc"]) > 1 else Settings).model_fields
+            tables = {"limits": Limits, "cost": Cost}
+            known = (tables[str(first["loc"][0])] if len(first["loc"]) > 1 else Settings).model_fields
             said = f"there is no such setting; there are {', '.join(known)}"
         raise UsageError(f"setting {key!r} in {path or 'the environment'}: {said}") from None
     except ValueError as error:
@@ -74,4 +99,20 @@ def load(path: Path | None = None) -> Settings:
             f"found no modules.json in {embedder}"
         )
     found = str(embedder) if settings.embedder else ""
-    return settings.model_copy(update={"home": root / settings.home, "embedder": found})
+    cost = settings.cost.model_copy(update={"prices": _prices(root, settings.cost.prices)})
+    told = {"home": root / settings.home, "embedder": found, "stack": _stack(root, settings.stack), "cost": cost}
+    return settings.model_copy(update=told)
+
+
+def _stack(root: Path, given: str) -> str:
+    """The stack file that is meant, or the name of a profile; empty where there is neither."""
+    file = root / (given or "stack.toml")
+    return str(file) if file.is_file() else given
+
+
+def _prices(root: Path, given: str) -> str:
+    """The file of prices that is meant; empty where none is. Raises UsageError where one that is named is not there."""
+    file = root / (given or "prices.toml")
+    if given and not file.is_file():
+        raise UsageError(f"setting 'cost.prices': expected a file of model prices, found none at {file}")
+    return str(file) if file.is_file() else ""

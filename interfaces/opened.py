@@ -9,17 +9,21 @@ import click
 if TYPE_CHECKING:
     from openoutcry.agents.settling import Scoreboard, Settlement
     from openoutcry.core.settings import Settings
+    from openoutcry.eval.shadow import Shadowed
     from openoutcry.memory.recall import Hit
     from openoutcry.memory.store import Store
+    from openoutcry.serving.registry.observations import Observation
+    from openoutcry.serving.registry.rollout import Rollouts
 
 OPENER = f"{__name__}.opener"
 """Where the context of the outermost command keeps what opens a desk."""
 
 
 class Desk(Protocol):
-    """What the commands on memory and settlement need of a desk."""
+    """What the commands on memory, settlement and rollouts need of a desk."""
 
     settings: "Settings"
+    rollouts: "Rollouts | None"
 
     @property
     def models(self) -> dict[str, str]:
@@ -33,6 +37,10 @@ class Desk(Protocol):
 
     def recall(self, text: str, as_of: str | None = None, **filters: Any) -> "list[Hit]":
         """Search the memory."""
+        ...
+
+    def shadow(self, role: str, runs: int = ..., watch: "Callable[[int, Observation], None]" = ...) -> "Shadowed":
+        """Ask the challenger in the shadow of a seat what stored runs asked."""
         ...
 
     def settle(self, as_of: str | None = None, watch: Callable[[int, int], None] = ...) -> "Settlement":

@@ -11,7 +11,8 @@ from openoutcry.core.claims import render, segments
 from openoutcry.core.evidence import Evidence
 from openoutcry.core.report import Report
 from openoutcry.interfaces.charts import pictures
-from openoutcry.interfaces.text import LEANS, STATES, verdict, weights
+from openoutcry.interfaces.text import LEANS, STATES, route, verdict, weights
+from openoutcry.interfaces.text import report as written
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -43,7 +44,7 @@ class Piece(NamedTuple):
 
 
 class Shown(Report):
-    """A report that a notebook shows as a page."""
+    """A report that a notebook shows as a page, and `print` as the terminal does."""
 
     @classmethod
     def of(cls, report: Report) -> Self:
@@ -52,6 +53,10 @@ class Shown(Report):
 
     def _repr_html_(self) -> str:
         return fragment(self)
+
+    def __str__(self) -> str:
+        """As the terminal shows it."""
+        return written(self)
 
 
 def page(report: Report) -> str:
@@ -101,6 +106,7 @@ def _context(report: Report) -> dict[str, Any]:
     view = evidence.get(report.view)
     return {
         "report": report,
+        "route": route(report),
         "prefix": "",
         "sides": _sides(view),
         "weights": weights(view) if view else "",

@@ -64,6 +64,8 @@ def _report(answer: Report) -> Iterator[str]:
         return
     if answer.notice:
         yield wrap(answer.notice)
+    if said := route(answer):
+        yield wrap(said)
     yield from answer_lines(answer)
     for finding in answer.findings:
         yield ""
@@ -71,6 +73,19 @@ def _report(answer: Report) -> Iterator[str]:
     yield from left_out(answer)
     yield ""
     yield from _footer(answer)
+
+
+def route(answer: Report) -> str:
+    """How the question was taken and which model was asked in each seat; nothing where both go without saying."""
+    question = answer.question
+    taken = (
+        f"Taken as a question of kind {question.kind}, by the nearest of known questions."
+        if question.by == "nearest"
+        else ""
+    )
+    seats = ", ".join(f"{role} {model}" for role, model in answer.route.items())
+    spoken = set(answer.route.values()) - {"house"}
+    return " ".join(filter(None, (taken, f"Seats: {seats}." if spoken else "")))
 
 
 def answer_lines(answer: Report) -> Iterator[str]:

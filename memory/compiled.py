@@ -14,18 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from openoutcry.core import egress
 from openoutcry.core.errors import DataError
 from openoutcry.core.evidence import Frozen
 
 MODEL, TOKENIZER, ABOUT = "model.onnx", "tokenizer.json", "compiled.json"
 MOST_THREADS = 8
-QUIET = {
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "ORT_DISABLE_TELEMETRY": "1",
-}
-"""What keeps these libraries from calling out. onnxruntime reports home by default, and reads this once, at import."""
 Precision = Literal["int8", "fp32"]
 Runtime = Literal["onnxruntime", "sentence-transformers"]
 
@@ -60,8 +54,11 @@ def readable(text: str) -> str:
 
 
 def library(name: str) -> Any:
-    """Import one of the libraries that run models, kept from calling out."""
-    os.environ.update(QUIET)
+    """Import one of the libraries that run models, kept from calling out.
+
+    onnxruntime reports home by default, and reads its switch once, at import.
+    """
+    egress.quiet()
     return import_module(name)
 
 

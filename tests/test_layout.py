@@ -8,11 +8,13 @@ import sys
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
 import openoutcry
 from openoutcry.agents.team import ROLES
 from openoutcry.agents.toolbox import as_tool
+from openoutcry.cli import main
 from openoutcry.core import errors
 
 ROOT = Path(__file__).parent.parent
@@ -44,16 +46,14 @@ def test_the_import_is_light() -> None:
 
 
 def test_a_run_loads_no_picture_and_no_sample_library() -> None:
-    code = (
-        "import openoutcry.wiring, sys; print(sorted({'plotly', 'pandas', 'skfolio', 'sklearn'} & sys.modules.keys()))"
-    )
+    code = "import openoutcry.desk, sys; print(sorted({'plotly', 'pandas', 'skfolio', 'sklearn'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_the_front_door() -> None:
     assert openoutcry.__all__ == ["Desk"]
-    assert openoutcry.Desk.__module__ == "openoutcry.wiring"
+    assert openoutcry.Desk.__module__ == "openoutcry.desk"
     assert openoutcry.__version__ == PROJECT["project"]["version"]
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = getattr(openoutcry, "Nothing")  # noqa: B009  # the attribute is missing on purpose
@@ -87,3 +87,20 @@ def test_no_wall_clock_in_the_rooms_that_compute() -> None:
 def test_every_module_says_why_it_is_there() -> None:
     for path in ROOT.glob("openoutcry/*.py"):
         assert importlib.import_module(f"openoutcry.{path.stem}".removesuffix(".__init__")).__doc__
+
+
+SEED = """deploy-local-ai-stack download-financial-models start-local-inference validate-local-performance
+enable-local-training switch-primary-model monitor-local-models fine-tune-local-models"""
+
+
+@pytest.mark.parametrize("target", SEED.split())
+def test_the_short_names_call_commands_that_there_are(target: str) -> None:
+    given = ["MIRROR=folder", "MODEL=nano", "BASE=nano", "STACK=cpu-nano"]
+    told = subprocess.run(["make", "-n", target, *given], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    called = re.findall(r"bin/outcry ([a-z-]+) ([a-z-]+)", told)
+    assert called
+    for group, command in called:
+        found = main.commands[group]
+        assert isinstance(found, click.Group)
+        assert command in found.commands
+        assert f"\n{target}:" in (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from openoutcry.core.settings import Settings
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 SAID = re.compile(r"```console\n\$ (outcry [^\n]*)\n(.*?)```", re.DOTALL)
-PASSING = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}|[\d.]+ s$", re.MULTILINE)
+PASSING = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}|[\d.]+ s$|risk-[0-9a-f]{12}|median s[\s\S]*?\n\n", re.MULTILINE)
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_the_transcripts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OUTCRY_HOME", raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     shown = SAID.findall(README)
-    assert [command.split()[1] for command, _ in shown] == ["ask", "explain", "settle", "memory", "tool"]
+    assert [command.split()[1] for command, _ in shown] == ["ask", "explain", "settle", "memory", "tool", "eval"]
     for command, text in shown:
         run = [sys.executable, "-m", "openoutcry.cli", *shlex.split(command)[1:]]
         done = subprocess.run(run, cwd=home, capture_output=True, text=True, check=True)

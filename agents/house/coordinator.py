@@ -12,6 +12,8 @@ from openoutcry.core.report import Kind
 
 RISKY = re.compile(r"\b(risk\w*|var|volatil\w*|los[es]\w*|drawdowns?|downside|safe\w*)\b", re.IGNORECASE)
 PRICED = re.compile(r"\b(cheap\w*|expensive|valu\w*|p/?e|multiples?)\b", re.IGNORECASE)
+SURE = re.compile(r"\b(certain|certainty|guarantee\w*|can(?:no|')t lose|nothing can go wrong)\b", re.IGNORECASE)
+"""A role's certainty is not passed on: there is none about a price."""
 FEW = 30
 LIMITS = "Of {limits} limits set for the book, {broken} are broken."
 HEADLINES: dict[Kind, tuple[str, ...]] = {
@@ -59,7 +61,7 @@ def rules(prompt: str, results: Sequence[Result]) -> Synthesis:
         claims += _apart(view)
     claims += [c for e in evidence.values() if e.tool == "check_limits" and (c := fill(LIMITS, e))]
     claims += _learnt(asked, view)
-    said = [c for f in asked["findings"] for c in f["claims"]]
+    said = [c for f in asked["findings"] for c in f["claims"] if not SURE.search(c)]
     first = headline or chance or (said[0] if said else "")
     return Synthesis(headline=first, claims=[c for c in claims if c and c != first][:5])
 

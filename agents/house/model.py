@@ -15,9 +15,12 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
 
 NAME = "house"
+EITHER = ModelProfile(supports_json_schema_output=True)
+"""It answers by a call of the output tool, or, where it stands in for a model that does, by text in the schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class HouseModel(Model):
     """Answers by *rules*: given the prompt and the results so far, more steps or the final answer."""
 
     def __init__(self, rules: Rules) -> None:
-        super().__init__()
+        super().__init__(profile=EITHER)
         self._rules = rules
 
     @property

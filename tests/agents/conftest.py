@@ -8,7 +8,7 @@ import pytest
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from openoutcry.wiring import Desk
+from openoutcry.desk import Desk
 
 MakeDesk = Callable[..., Desk]
 

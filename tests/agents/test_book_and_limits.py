@@ -11,9 +11,9 @@ from openoutcry.core.claims import faults
 from openoutcry.core.errors import UsageError
 from openoutcry.core.limits import Limits
 from openoutcry.core.report import Finding, Kind, Question
+from openoutcry.desk import Desk
 from openoutcry.interfaces import page, text
 from openoutcry.interfaces.explain import diff
-from openoutcry.wiring import Desk
 
 MakeDesk = Callable[..., Desk]
 Speaker = Callable[..., FunctionModel]

@@ -17,12 +17,12 @@ from openoutcry.agents.workbench import Workbench
 from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import BrokenRun, ModelError, UsageError
 from openoutcry.core.evidence import Query
+from openoutcry.desk import Desk
 from openoutcry.interfaces.explain import diff, explain
 from openoutcry.tools.data.ingest import ingest
 from openoutcry.tools.data.view import View
 from openoutcry.tools.drawdowns import drawdown
 from openoutcry.tools.risk import volatility
-from openoutcry.wiring import Desk
 
 MakeDesk = Callable[..., Desk]
 RISK = "How risky is AAPL over the next 10 days?"

@@ -13,7 +13,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from openoutcry.core.claims import faults, segments
 from openoutcry.core.errors import ModelError, OutcryError
 from openoutcry.core.report import Finding, NoFinding, Report
-from openoutcry.wiring import Desk
+from openoutcry.desk import Desk
 
 Speaker = Callable[..., FunctionModel]
 MakeDesk = Callable[..., Desk]

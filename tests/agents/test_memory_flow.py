@@ -15,9 +15,9 @@ from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import UsageError
 from openoutcry.core.evidence import Figure, Unit
 from openoutcry.core.report import Finding, Report
+from openoutcry.desk import Desk
 from openoutcry.interfaces.explain import diff, explain
 from openoutcry.memory.record import Kind, Memory, Trust
-from openoutcry.wiring import Desk
 
 MakeDesk = Callable[..., Desk]
 RISKY = "How risky is AAPL over the next 10 days?"

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from openoutcry.desk import Desk
 from openoutcry.tools.data.ingest import ingest
-from openoutcry.wiring import Desk
 
 FIRST, DAYS = date(2020, 1, 1), 900
 FILED = range(60, DAYS, 90)

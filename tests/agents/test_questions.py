@@ -77,6 +77,15 @@ def test_follow_ups_keep_what_they_leave_open() -> None:
 
 
 @pytest.mark.parametrize(
+    "words", ["no, I meant 95 %", "Sorry, at 95%", "make that 95 percent", "I mean at 95% confidence"]
+)
+def test_a_correction_keeps_the_question(words: str) -> None:
+    first = read("How risky is AAPL over 5 days at 99 %?", KNOWN, NAMES)
+    again = read(words, KNOWN, NAMES, previous=first)
+    assert (again.kind, again.tickers, again.horizon, again.confidence) == (Kind.RISK, ("AAPL",), 5, 0.95)
+
+
+@pytest.mark.parametrize(
     ("text", "error", "words"),
     [
         ("", UsageError, "expected a question"),

@@ -11,10 +11,10 @@ import pytest
 from openoutcry.agents.settling import naive, views_of
 from openoutcry.core.clock import AsOf
 from openoutcry.core.standing import DESK
+from openoutcry.desk import Desk
 from openoutcry.memory.record import Kind, Memory, Trust
 from openoutcry.tools.figures import count, day, fraction, probability, sessions, text
 from openoutcry.tools.standings import once
-from openoutcry.wiring import Desk
 
 MakeDesk = Callable[..., Desk]
 RISKY = "How risky is AAPL over the next 10 days?"

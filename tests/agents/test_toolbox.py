@@ -13,10 +13,10 @@ from openoutcry.agents.team import ROLES
 from openoutcry.agents.toolbox import as_tool
 from openoutcry.agents.workbench import Live, Workbench
 from openoutcry.core.report import Finding, Kind
+from openoutcry.desk import Desk
 from openoutcry.interfaces.explain import explain
 from openoutcry.tools import catalogue
 from openoutcry.tools.arguments import measured, model_of
-from openoutcry.wiring import Desk
 
 MakeDesk = Callable[..., Desk]
 RISK = "How risky is AAPL over the next 10 days?"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from openoutcry.desk import Desk
 from openoutcry.interfaces.chat import Chat
-from openoutcry.wiring import Desk
 
 
 @pytest.fixture

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from openoutcry.agents.settling import Scoreboard, Settlement, Unsettled
 from openoutcry.core.evidence import Figure, Unit
 from openoutcry.core.standing import Bin, Settled
+from openoutcry.desk import Desk
 from openoutcry.interfaces import scoreboard_page, settlement, standing_text, text
 from openoutcry.interfaces.opened import OPENER
 from openoutcry.interfaces.page import policy, scripts
 from openoutcry.memory.record import Kind, Memory, Trust
 from openoutcry.tools import standings
-from openoutcry.wiring import Desk
 
 Browse = Callable[[str], tuple[str, str]]
 HOSTILE = "</script><img src=x onerror=alert(1)>{{ 7 * 7 }}%{x}\x1b[2J"

@@ -1,0 +1,1 @@
+"""May this model be trusted: scenarios, the runner, scorers, statistics, the gate, certification."""

@@ -1,0 +1,1 @@
+"""A desk beside another set-up, on the same questions."""

@@ -1,0 +1,1 @@
+"""What tokens cost here, and what they would cost elsewhere."""

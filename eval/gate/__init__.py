@@ -1,0 +1,1 @@
+"""May a challenger take the seat: the criteria, the verdict, and its signed record."""

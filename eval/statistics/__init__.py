@@ -1,0 +1,1 @@
+"""The arithmetic of the gate on plain arrays: paired, clustered, one-sided."""

@@ -1,0 +1,1 @@
+"""Made-up companies whose figures are known by construction."""

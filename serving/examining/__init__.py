@@ -1,0 +1,1 @@
+"""What a server does wrong for the desk, and how to mend it."""

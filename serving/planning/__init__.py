@@ -1,0 +1,1 @@
+"""What a stack takes of a box, before anything is started."""

@@ -1,0 +1,1 @@
+"""What was trained: kept by its digest, moved by the gate, never changed."""

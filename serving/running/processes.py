@@ -1,0 +1,124 @@
+"""The processes of a desk's stack, found by what their environment says, so that none is ever lost.
+
+Every process that a desk starts carries `OUTCRY_STACK`, a digest of its data folder; a replica carries a tag in
+`OUTCRY_REPLICA` too. Both are inherited, so that an engine whose server was killed is found as well.
+"""
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from pydantic import ValidationError
+
+from openoutcry.core.evidence import Frozen
+
+STACK = "OUTCRY_STACK"
+REPLICA = "OUTCRY_REPLICA"
+
+
+class Tag(Frozen):
+    """Which replica a process belongs to; `identity` is that of its model as it was when it was started."""
+
+    model: str
+    index: int
+    url: str
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A process of the stack. `tag` is None for the supervisor; `leads` where it is the one that we started itself."""
+
+    process: psutil.Process
+    tag: Tag | None
+    leads: bool
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+
+def mark(home: Path) -> str:
+    """What the processes of *home* carry; the same whether or not the folder still exists."""
+    return hashlib.sha256(os.fsencode(home.absolute().resolve())).hexdigest()[:16]
+
+
+def marks(home: Path, tag: Tag | None = None) -> dict[str, str]:
+    """The environment that makes a process one of *home*'s."""
+    return {STACK: mark(home), **({REPLICA: tag.model_dump_json()} if tag else {})}
+
+
+def marked(home: Path) -> list[Marked]:
+    """Every living process of *home*'s stack but this one."""
+    wanted = mark(home)
+    found: list[Marked] = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            said = process.environ()
+            if said.get(STACK) == wanted and process.pid != os.getpid() and alive(process):
+                found.append(Marked(process, _tag(said), os.getsid(process.pid) == process.pid))
+    return found
+
+
+def _tag(said: dict[str, str]) -> Tag | None:
+    try:
+        return Tag.model_validate_json(said[REPLICA])
+    except (KeyError, ValidationError):
+        return None
+
+
+def supervisors(home: Path) -> list[Marked]:
+    """The process that keeps *home*'s stack, if it lives, and any that is about to find that another does so."""
+    return [one for one in marked(home) if one.tag is None and one.leads]
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it runs, and is not a dead child that nobody has asked about."""
+    with suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def stop(processes: Iterable[psutil.Process], grace: float) -> list[int]:
+    """End processes: SIGTERM, and SIGKILL to those that are there *grace* seconds later. The ids of the latter.
+
+    Blocks until all are gone.
+    """
+    told = _told(processes, signal.SIGTERM) if grace else processes
+    stubborn = _told(_outlived(told, grace), signal.SIGKILL)
+    _outlived(stubborn, 10)
+    return [process.pid for process in stubborn]
+
+
+def _outlived(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that are there after so long. One that is dead and only unclaimed by its parent is not."""
+    left, deadline = list(processes), time.monotonic() + seconds
+    while (left := [process for process in left if alive(process)]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return left
+
+
+def _told(processes: Iterable[psutil.Process], number: int) -> list[psutil.Process]:
+    told: list[psutil.Process] = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+            told.append(process)
+    return told
+
+
+def memory(processes: Sequence[psutil.Process]) -> int:
+    """Bytes that processes hold in memory together; on Linux each counts its part of what they share."""
+    total = 0
+    for process in processes:
+        with suppress(psutil.Error):
+            held = process.memory_full_info()
+            total += getattr(held, "pss", held.rss)
+    return total

@@ -1,0 +1,167 @@
+"""A chat model against every fault that is known of servers, over real sockets."""
+
+import asyncio
+
+import pytest
+
+from openoutcry.core.errors import (
+    ModelBusy,
+    ModelCutShort,
+    ModelError,
+    ModelGarbled,
+    ModelOverflow,
+    ModelRefused,
+    ModelTooSlow,
+    ModelUnreachable,
+)
+from tests.serving.bench import ANSWER, agent_of, bench
+from tests.serving.faulty import Faulty, says, waits
+
+TWICE: dict[str, type[ModelError]] = {
+    "resets": ModelUnreachable,
+    "busy": ModelBusy,
+    "unavailable": ModelBusy,
+    "no choices": ModelGarbled,
+    "no message": ModelGarbled,
+    "null content": ModelGarbled,
+    "not JSON": ModelGarbled,
+    "huge": ModelGarbled,
+    "wrong schema": ModelGarbled,
+    "length": ModelCutShort,
+    "aborted": ModelCutShort,
+    "no finish reason": ModelCutShort,
+}
+ONCE: dict[str, type[ModelError]] = {
+    "broken": ModelRefused,
+    "error in 200": ModelRefused,
+    "unknown model": ModelRefused,
+    "redirects": ModelRefused,
+    "too long": ModelOverflow,
+    "hangs": ModelTooSlow,
+    "drips": ModelTooSlow,
+}
+STREAMED: dict[str, type[ModelError]] = {
+    "stream without finish": ModelCutShort,
+    "stream without end": ModelCutShort,
+    "stream broken": ModelUnreachable,
+}
+
+
+@pytest.mark.parametrize(("fault", "error"), [*TWICE.items(), *STREAMED.items()])
+async def test_a_fault_that_may_pass_is_asked_over_once(fault: str, error: type[ModelError]) -> None:
+    with Faulty(fault) as server:
+        desk = bench(server, stream=fault in STREAMED)
+        with pytest.raises(error, match=r"^m: expected") as raised:
+            await desk.ask()
+        assert len(server.asked) == 2
+    assert "\n" not in str(raised.value)
+    assert [(a.outcome, a.retried) for a in desk.asked] == [(error.__name__, False), (error.__name__, True)]
+    with Faulty(fault, says(ANSWER)) as server:
+        desk = bench(server, stream=fault in STREAMED)
+        await desk.ask()
+    assert [(a.outcome, a.retried) for a in desk.asked] == [(error.__name__, False), ("ok", True)]
+
+
+@pytest.mark.parametrize(("fault", "error"), [*ONCE.items(), ("stream with an error", ModelRefused)])
+async def test_a_fault_that_will_not_pass_is_told_at_once(fault: str, error: type[ModelError]) -> None:
+    seconds = 1.5 if error is ModelTooSlow else 20.0
+    with Faulty(fault) as server:
+        desk = bench(server, seconds=seconds, stream=fault.startswith("stream"))
+        with pytest.raises(error, match=r"^m: expected"):
+            await desk.ask()
+    assert len(server.asked) == 1
+    assert desk.outcomes == [error.__name__]
+
+
+@pytest.mark.parametrize("fault", ["malformed call", "unknown tool", "arguments not JSON", "arguments no object"])
+async def test_a_tool_call_that_is_no_call_is_garbled(fault: str) -> None:
+    with Faulty(fault) as server:
+        desk = bench(server)
+        with pytest.raises(ModelGarbled, match=r"^m: expected"):
+            await agent_of(desk.model()).run("How risky is AAPL?")
+    assert desk.outcomes == ["ModelGarbled"] * 2
+
+
+async def test_retry_after_is_not_waited_for() -> None:
+    with Faulty("busy", says(ANSWER)) as server:
+        async with asyncio.timeout(20):
+            await bench(server, seconds=300.0).ask()
+    assert len(server.asked) == 2
+
+
+async def test_a_dead_replica_is_out_within_the_same_request() -> None:
+    with Faulty(says(ANSWER)) as alive, Faulty("hangs") as dead:
+        dead.kill()
+        desk = bench(dead, alive)
+        for number in range(4):
+            assert ((await desk.ask(f"question {number}")).provider_details or {})["url"] == alive.url
+    assert desk.outcomes == ["ModelUnreachable", *["ok"] * 4]
+
+
+async def test_a_server_that_is_killed_under_a_request_is_replaced_by_another() -> None:
+    with Faulty(says(ANSWER)) as alive, Faulty("hangs") as dying:
+        desk = bench(dying, alive)
+        asked = asyncio.create_task(desk.ask())
+        await asyncio.to_thread(dying.arrived.wait, 20)
+        await asyncio.to_thread(dying.kill)
+        assert ((await asked).provider_details or {})["url"] == alive.url
+    assert desk.outcomes == ["ModelUnreachable", "ok"]
+
+
+async def test_the_second_request_goes_to_another_replica_where_there_is_one() -> None:
+    with Faulty("not JSON") as bad, Faulty(says(ANSWER)) as good:
+        desk = bench(bad, good)
+        await desk.ask()
+    assert (len(bad.asked), len(good.asked)) == (1, 1)
+
+
+async def test_where_nothing_runs_it_is_said_at_once() -> None:
+    with pytest.raises(ModelUnreachable, match="m is not running; `outcry stack up` starts it"):
+        await bench().ask()
+    with Faulty("hangs") as server:
+        server.kill()
+        with pytest.raises(ModelUnreachable, match=r"^m: expected a server at"):
+            await bench(server, seconds=1.0).ask()
+
+
+async def test_the_deadline_holds_over_the_second_request_too() -> None:
+    slow = waits(2.0, says("not the answer yet"))
+    with Faulty(slow) as server:
+        desk = bench(server, seconds=3.0)
+        with pytest.raises(ModelTooSlow):
+            await agent_of(desk.model()).run("How risky is AAPL?")
+    assert desk.outcomes == ["ok", "ModelTooSlow"]
+
+
+async def test_waiting_for_a_place_is_within_the_deadline() -> None:
+    with Faulty("hangs") as server:
+        desk = bench(server, seconds=2.0, concurrency=1)
+        asked = [asyncio.create_task(desk.ask(f"{i}")) for i in range(3)]
+        await asyncio.sleep(1.0)
+        assert len(server.asked) == 1  # at the deadline itself the place may change hands
+        found = await asyncio.gather(*asked, return_exceptions=True)
+    assert [isinstance(f, ModelTooSlow) for f in found] == [True] * 3
+
+
+async def test_five_failures_in_a_row_leave_the_model_alone() -> None:
+    with Faulty("broken") as server:
+        desk = bench(server)
+        for _ in range(5):
+            with pytest.raises(ModelRefused, match="the engine died"):
+                await desk.ask()
+        with pytest.raises(ModelBusy, match="m failed 5 times in a row"):
+            await desk.ask()
+    assert len(server.asked) == 5
+
+
+async def test_a_cancelled_request_is_cancelled_and_counts_for_nothing() -> None:
+    with Faulty("hangs", says(ANSWER)) as server:
+        desk = bench(server, concurrency=1)
+        asked = asyncio.create_task(desk.ask())
+        await asyncio.to_thread(server.arrived.wait, 20)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        await desk.ask("another question")
+    assert desk.outcomes == ["ok"]
+    assert desk.pool.outstanding == {server.url: 0}

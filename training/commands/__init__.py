@@ -1,0 +1,1 @@
+"""The commands of training: `outcry train`, `outcry night`."""

@@ -1,0 +1,1 @@
+"""Examples to learn from: where they come from, and what keeps them clean."""

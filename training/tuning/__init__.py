@@ -1,0 +1,1 @@
+"""Fine-tuning: planned, resumable, on the libraries that do it best."""
