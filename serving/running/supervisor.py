@@ -136,8 +136,8 @@ class Supervisor:
         places = [place for served in self._wanted.models.values() for place in self._places(served)]
         for place, keeper in list(self._keepers.items()):
             if place not in places or keeper.tag.identity != self._wanted.identities.get(place[0]):
+                self._leaving[place] = keeper, keeper.leave()  # it says so at once, while it is still counted
                 del self._keepers[place]
-                self._leaving[place] = keeper, keeper.leave()
         for place in places:
             if place not in self._keepers and place not in self._leaving:
                 self._begin(place)
