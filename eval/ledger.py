@@ -11,14 +11,13 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from openoutcry.core import sqlite
 from openoutcry.core.errors import BrokenRun, DataError
 from openoutcry.eval.outcome import Outcome, Transcript
 
 Key = tuple[str, str, int]
 """Lineup, digest of the case, epoch."""
 OPENING = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
     "CREATE TABLE IF NOT EXISTS outcomes (lineup TEXT NOT NULL, digest TEXT NOT NULL, epoch INTEGER NOT NULL, "
     "outcome BLOB NOT NULL, transcript BLOB NOT NULL, PRIMARY KEY (lineup, digest, epoch))",
 )
@@ -37,8 +36,7 @@ class Ledger:
     def __init__(self, path: Path, *, make: bool = False) -> None:
         self._run, self._lock = path.parent.name, threading.Lock()
         with self._readable():
-            place = f"{path.absolute().as_uri()}?mode={'rwc' if make else 'rw'}"
-            self._file = sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False)
+            self._file = sqlite.opened(path, make=make, shared=True)
             try:
                 for statement in OPENING:
                     self._file.execute(statement)

@@ -4,13 +4,13 @@ Look i of a calendar month (UTC), for a role, may use alpha x i^-1.75. The sum o
 alpha x zeta(1.75) = 1.963 alpha, under 5 % for the usual 2.5 %, whatever the looks share (Boole's inequality).
 """
 
-import os
 import sqlite3
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from openoutcry.core import sqlite
 from openoutcry.core.errors import DataError, UsageError
 from openoutcry.core.evidence import Frozen
 from openoutcry.core.seals import folder
@@ -18,8 +18,6 @@ from openoutcry.eval.scenario import Bank
 
 EXPONENT = 1.75
 OPENING = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
     "CREATE TABLE IF NOT EXISTS looks (look TEXT PRIMARY KEY, role TEXT NOT NULL, challenger TEXT NOT NULL, "
     "bank TEXT NOT NULL, rotation TEXT NOT NULL, month TEXT NOT NULL, turn INTEGER NOT NULL, alpha REAL NOT NULL, "
     "begun TEXT NOT NULL, record INTEGER, UNIQUE (role, month, turn), UNIQUE (role, bank, rotation, challenger))",
@@ -101,7 +99,7 @@ def begin(home: Path, asked: Asked, now: datetime, alpha: float) -> Charged:
     *alpha* is what it was promised. Raises UsageError where it may not begin, or where another look that began
     meanwhile has left it less; nothing is charged then.
     """
-    with _opened(home) as file, _together(file):
+    with _opened(home) as file, sqlite.together(file):
         row = file.execute(
             "SELECT month, turn, alpha, begun, record FROM looks WHERE look = ?", (asked.look,)
         ).fetchone()
@@ -133,9 +131,8 @@ def known(home: Path) -> dict[str, int | None] | None:
     path = _path(home)
     if not path.exists():
         return None
-    fixed = "" if os.access(path.parent, os.W_OK) else "&immutable=1"
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{fixed}", timeout=30, uri=True)) as file:
+        with closing(sqlite.opened_to_read(path)) as file:
             return dict(file.execute("SELECT look, record FROM looks"))
     except sqlite3.DatabaseError as error:
         raise DataError(f"expected the ledger of looks in {path}, found none that can be read: {error}") from None
@@ -184,24 +181,12 @@ def _opened(home: Path) -> Generator[sqlite3.Connection]:
     path = _path(home)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as file:
+        with closing(sqlite.opened(path)) as file:
             for statement in OPENING:
                 file.execute(statement)
             yield file
     except sqlite3.DatabaseError as error:
         raise DataError(f"expected the ledger of looks in {path}, found none that can be used: {error}") from None
-
-
-@contextmanager
-def _together(file: sqlite3.Connection) -> Generator[None]:
-    """All of it or nothing, with no other writer meanwhile."""
-    file.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        file.execute("ROLLBACK")
-        raise
-    file.execute("COMMIT")
 
 
 def _path(home: Path) -> Path:

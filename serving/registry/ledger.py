@@ -4,9 +4,7 @@
 """
 
 import json
-import os
 import sqlite3
-import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -14,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from openoutcry.core import sqlite
 from openoutcry.core.errors import DataError
 from openoutcry.core.evidence import Frozen
 from openoutcry.serving.registry.pointer import Pointer
@@ -31,8 +30,6 @@ _TABLES = (
         BEGIN SELECT RAISE(ABORT, 'events stay'); END""",
 )
 _COLUMNS = ("number", "at", "kind", "role", "digest", "name", "said", "pointer", "data")
-WAIT = 30.0
-"""Seconds to wait for another writer."""
 
 
 class Kind(StrEnum):
@@ -144,17 +141,10 @@ def writing(home: Path) -> Generator[Ledger]:
     """The ledger, for one transaction that nobody else's comes between: all of it is kept, or nothing."""
     file = path(home)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _opened(file, f"{file.absolute().as_uri()}?mode=rwc") as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statement in _TABLES:
-                connection.execute(statement)
-            yield Ledger(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+    with _told(file), closing(sqlite.opened(file)) as connection, sqlite.together(connection):
+        for statement in _TABLES:
+            connection.execute(statement)
+        yield Ledger(connection)
 
 
 @contextmanager
@@ -164,35 +154,17 @@ def reading(home: Path) -> Generator[Ledger | None]:
     if not file.exists():
         yield None
         return
-    changes = os.access(file.parent, os.W_OK) or file.with_name(f"{file.name}-wal").exists()
-    with _opened(file, f"{file.absolute().as_uri()}?mode=ro{'' if changes else '&immutable=1'}") as connection:
+    with _told(file), closing(sqlite.opened_to_read(file)) as connection:
         begun = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchone()
         yield Ledger(connection) if begun else None
 
 
 @contextmanager
-def _opened(file: Path, address: str) -> Generator[sqlite3.Connection]:
+def _told(file: Path) -> Generator[None]:
     try:
-        with closing(sqlite3.connect(address, timeout=WAIT, isolation_level=None, uri=True)) as connection:
-            if "mode=rwc" in address:
-                _logged(connection)
-            yield connection
+        yield
     except sqlite3.Error as error:
         raise DataError(f"expected the registry's ledger in {file}, got {error}; bring it back from a copy") from None
-
-
-def _logged(connection: sqlite3.Connection) -> None:
-    """Write ahead, and wait for the disk. Of two that open it first, SQLite does not let the second wait by itself."""
-    end = time.monotonic() + WAIT
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            break
-        except sqlite3.OperationalError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.01)
-    connection.execute("PRAGMA synchronous = FULL")
 
 
 def _strange(number: int) -> DataError:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from openoutcry.core import sqlite
 from openoutcry.core.errors import DataError
 from openoutcry.core.evidence import Frozen
 from openoutcry.serving.registry import watch
@@ -157,14 +158,8 @@ def writing(home: Path) -> Generator[Book]:
     file.parent.mkdir(parents=True, exist_ok=True)
     with _opened(file) as connection:
         connection.executescript(_TABLES)
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with sqlite.together(connection):
             yield Book(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
 
 
 @contextmanager
@@ -180,9 +175,7 @@ def reading(home: Path) -> Generator[Book | None]:
 @contextmanager
 def _opened(file: Path) -> Generator[sqlite3.Connection]:
     try:
-        with closing(sqlite3.connect(file, timeout=WAIT, isolation_level=None)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
+        with closing(sqlite.opened(file, wait=WAIT, sync="NORMAL")) as connection:
             yield connection
     except sqlite3.Error as error:
         raise DataError(

@@ -4,23 +4,20 @@ import json
 import os
 import sqlite3
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from filelock import FileLock
-
+from openoutcry.core import sqlite
 from openoutcry.core.errors import DataError
 from openoutcry.training.night.entry import Attempt, Entry, State
 from openoutcry.training.night.schedule import STAGES, Slot, Stage
 
 FILE = "training/night.db"
 """The ledger within the data folder."""
-OPENING = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
+TABLES = (
     "CREATE TABLE IF NOT EXISTS stages (day TEXT NOT NULL, stage TEXT NOT NULL, state TEXT NOT NULL, "
     "due TEXT NOT NULL, deadline TEXT NOT NULL, said TEXT NOT NULL DEFAULT '', result TEXT NOT NULL DEFAULT '{}', "
     "PRIMARY KEY (day, stage))",
@@ -38,10 +35,10 @@ class Ledger:
         folder = home / "training"
         folder.mkdir(parents=True, exist_ok=True)
         self._path, self.lock = home / FILE, folder / "night.lock"
-        with FileLock(folder / "night.db.lock"), self.readable():  # SQLite does not wait while a file is being made
-            self.file = sqlite3.connect(self._path, isolation_level=None, timeout=30, check_same_thread=False)
+        with self.readable():
+            self.file = sqlite.opened(self._path, shared=True)
             try:
-                for statement in OPENING:
+                for statement in TABLES:
                     self.file.execute(statement)
             except BaseException:
                 self.file.close()
@@ -135,15 +132,8 @@ class Ledger:
     @contextmanager
     def changing(self) -> Generator[sqlite3.Connection]:
         """One transaction, on the disk at its end."""
-        with self.readable():
-            self.file.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.file
-                self.file.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    self.file.execute("ROLLBACK")
-                raise
+        with self.readable(), sqlite.together(self.file):
+            yield self.file
 
     @contextmanager
     def readable(self) -> Generator[None]:
