@@ -4,7 +4,7 @@
     runs/<run>/report.json      the typed report
     runs/<run>/evidence.jsonl   every tool call's answer and every memory recalled, by evidence id
     runs/<run>/memory.json      what each role was reminded of, and the record that weighed the roles
-    runs/<run>/calls.jsonl      every request to a model, word for word, and its answer
+    runs/<run>/calls.jsonl      every request of a role to its seat, word for word, and its answer
 
 It is written beside and renamed, so a run folder is whole or not there.
 """
@@ -24,6 +24,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from openoutcry.agents.calls import Call
 from openoutcry.agents.remembered import Remembered
+from openoutcry.core import durable
+from openoutcry.core.egress import Ledger
 from openoutcry.core.errors import BrokenRun, UsageError
 from openoutcry.core.evidence import Evidence, Frozen
 from openoutcry.core.limits import NO_LIMITS, Limits
@@ -38,7 +40,7 @@ class Manifest(Frozen):
     """What a run stood on. `started_at` is the wall clock's, for listing only.
 
     `digests` are of the weights in each seat, where they are here; `sent` are the bytes sent to each model server, and
-    `left` how many of them left this machine.
+    `left` how many of them left this machine. An answer that was kept, or shared, is counted by the run that asked.
     """
 
     run: str
@@ -101,10 +103,21 @@ def write(home: Path, manifest: Manifest, report: Report, calls: list[Call], rem
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-        return scratch.rename(root / manifest.run)
+        durable.settle(scratch)
+        there = scratch.rename(root / manifest.run)
+        durable.settle(root)
+        return there
     except OSError:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+
+
+def recount(home: Path, run: str, ledger: Ledger) -> None:
+    """Say anew what a stored run sent, where its memories went to a server after it was stored."""
+    file = home / "runs" / run / "manifest.json"
+    manifest = Manifest.model_validate_json(file.read_bytes())
+    counted = manifest.model_copy(update={"sent": ledger.sent, "left": ledger.left})
+    durable.put(file, counted.model_dump_json(indent=1).encode())
 
 
 def listing(home: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Every request to a model, kept word for word; and a model that answers from what was kept."""
+"""Every request of a role to its seat, kept word for word; and a model that answers from what was kept."""
 
 import asyncio
 import hashlib
@@ -17,7 +17,7 @@ from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
 from pydantic_core import to_jsonable_python
 
-from openoutcry.core.errors import BrokenRun, ModelError
+from openoutcry.core.errors import WASTED, BrokenRun, ModelError
 from openoutcry.core.evidence import Frozen
 from openoutcry.core.report import DEGRADED, StoodIn
 
@@ -27,9 +27,11 @@ OUTPUT = "final_result"
 
 
 class Call(Frozen):
-    """One request and its answer. `prompt` is all that the model was sent; `digest` is its fingerprint.
+    """One request of a role to its seat, and the answer. `prompt` is all that was asked; `digest` is its fingerprint.
 
-    `failure` says why there is no answer, in the words that the report uses, and `tokens` what was spent all the same.
+    The seat may ask several models, each for what it has said itself, and leave out what does not fit: the response
+    names who answered, and what was compacted. `failure` says why there is no answer, in the words that the report
+    uses; `tokens` were spent on answers that could not be used, beside those of the response.
     """
 
     role: str
@@ -39,6 +41,8 @@ class Call(Frozen):
     response: dict[str, Any] = {}
     failure: str = ""
     tokens: int = 0
+    began: float = 0.0
+    """When it was made, in seconds since 1970 (UTC); 0 where that was not recorded."""
     seconds: float = 0.0
 
 
@@ -156,13 +160,15 @@ class Recording(WrapperModel):
         except BaseException as error:
             self._keep(prompt, start, failure=why(error), tokens=getattr(error, "tokens", 0))
             raise
-        self._keep(prompt, start, response=_RESPONSE.dump_python(response, mode="json"))
+        wasted = response.usage.details.get(WASTED, 0)
+        self._keep(prompt, start, response=_RESPONSE.dump_python(response, mode="json"), tokens=wasted)
         return response
 
     def _keep(self, prompt: list[dict[str, Any]], start: float, **outcome: Any) -> None:
         seconds = round(time.perf_counter() - start, 4)
         named = {"role": self._role, "model": self.model_name, "digest": fingerprint(prompt)}
-        self._calls.append(Call(**named, prompt=prompt, seconds=seconds, **outcome))
+        began = round(time.time() - seconds, 4)
+        self._calls.append(Call(**named, prompt=prompt, began=began, seconds=seconds, **outcome))
 
 
 def _profile(calls: Iterable[Call]) -> ModelProfile:

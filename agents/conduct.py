@@ -8,7 +8,10 @@ from openoutcry.core.report import NoFinding, Report
 
 
 def lapses(report: Report) -> dict[str, Literal["schema", "evidence"]]:
-    """By role, how the answer that was given failed; roles whose answer stood are left out, as is who gave it."""
+    """By role, how the answer that was given failed, were it in one sentence of it, which was dropped.
+
+    Roles whose whole answer stood are left out, as is who gave it.
+    """
     found: dict[str, Literal["schema", "evidence"]] = {dropped.role: "evidence" for dropped in report.dropped}
     for finding in report.findings:
         if isinstance(finding, NoFinding) and finding.reason in (INVALID, TOO_MANY):

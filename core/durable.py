@@ -5,9 +5,13 @@ import tempfile
 from pathlib import Path
 
 
-def put(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write beside, sync, rename, and sync the folder. No other user may read it before it has its *mode*."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def put(path: Path, content: bytes, mode: int = 0o644, make: bool = True) -> None:
+    """Write beside, sync, rename, and sync the folder. No other user may read it before it has its *mode*.
+
+    The folder is made where it is not there; without *make*, FileNotFoundError.
+    """
+    if make:
+        path.parent.mkdir(parents=True, exist_ok=True)
     handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -4,7 +4,7 @@ import ipaddress
 import os
 import socket
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from urllib.parse import urlsplit
@@ -92,6 +92,22 @@ class Ledger:
         return sum(n for where, n in self._sent.items() if where != "unix" and not _stays(where))
 
 
+class Shared(Ledger):
+    """The ledger of what is sent for several runs at once: each is told its share, by its weight in *parts*."""
+
+    def __init__(self, parts: Mapping[Ledger | None, int]) -> None:
+        super().__init__()
+        self._parts = parts
+
+    def add(self, where: str, count: int) -> None:
+        """Count what was sent; a share is rounded up, so that no byte is nobody's."""
+        super().add(where, count)
+        whole = max(sum(self._parts.values()), 1)
+        for ledger, weight in self._parts.items():
+            if ledger:
+                ledger.add(where, -(-count * weight // whole))
+
+
 def _stays(where: str) -> bool:
     try:
         return is_local(where.rpartition(":")[0])
@@ -102,10 +118,15 @@ def _stays(where: str) -> bool:
 _ledger: ContextVar[Ledger | None] = ContextVar("ledger", default=None)
 
 
+def current() -> Ledger | None:
+    """The ledger of the run that this is called in, if there is one."""
+    return _ledger.get()
+
+
 @contextmanager
-def counted() -> Generator[Ledger]:
-    """A ledger of all that is sent within."""
-    ledger = Ledger()
+def counted(ledger: Ledger | None = None) -> Generator[Ledger]:
+    """A ledger of all that is sent within: a new one, or *ledger*."""
+    ledger = ledger or Ledger()
     token = _ledger.set(ledger)
     try:
         yield ledger

@@ -26,6 +26,9 @@ pydantic-ai's `ModelRetry`, raised only inside `agents/`; it never reaches a per
 
 from typing import ClassVar
 
+WASTED = "wasted"
+"""What a response's usage calls the tokens spent, on the way to it, on answers that could not be used."""
+
 
 class OutcryError(Exception):
     """Anything this package raises on purpose."""
@@ -78,10 +81,11 @@ class NotComputed(DataError):
 
 
 class ModelError(OutcryError):
-    """No role could answer. `tokens` were spent on an answer that could not be used."""
+    """No role could answer. `tokens` were spent on what could not be used, of which `answered` on the answer."""
 
     exit_code = 4
     tokens: int = 0
+    answered: int = 0
 
 
 class ModelUnreachable(ModelError):

@@ -38,6 +38,11 @@ def opened_to_read(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(address, timeout=WAIT, isolation_level=None, uri=True)
 
 
+def busy(error: sqlite3.Error) -> bool:
+    """Whether nothing is wrong but that another one writes."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
 @contextmanager
 def together(connection: sqlite3.Connection) -> Generator[None]:
     """One transaction: all of it or nothing, with no other writer meanwhile. Raises sqlite3.Error."""

@@ -29,8 +29,8 @@ EVIDENCE = click.option(
     default=None,
     help="Whether NAME is told the desk's evidence. Default: where questions are about made-up companies.",
 )
-LIMIT = click.option(
-    "--limit",
+CONCURRENCY = click.option(
+    "--concurrency",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
@@ -38,7 +38,7 @@ LIMIT = click.option(
 )
 
 
-@click.group()
+@click.group(short_help="Compare the desk with another set-up.")
 def ab() -> None:
     """The desk beside another set-up, on the same questions: quality, time and cost."""
 
@@ -55,7 +55,7 @@ def ab() -> None:
 @click.option("--price", default="", metavar="MODEL", help="Whose price the other side has; default: its model's.")
 @options.SEATED
 @options.EPOCHS
-@LIMIT
+@CONCURRENCY
 @options.SEED
 @options.WORST
 @options.JSON
@@ -69,7 +69,7 @@ def start(
     price: str,
     seated: tuple[str, ...],
     epochs: int,
-    limit: int,
+    concurrency: int,
     seed: int,
     worst: int,
     as_json: bool,
@@ -92,7 +92,7 @@ def start(
     prices, rows = table(settings, datetime.now(UTC)), Recorded(recorded) if recorded else None
     whole, picked = _questions(suite)
     informed = bool(invented(picked)) if evidence is None else evidence
-    match = _played(ctx, picked, seated, rows or against, informed, (epochs, seed, limit))
+    match = _played(ctx, picked, seated, rows or against, informed, (epochs, seed, concurrency))
     found = result(
         match,
         prices,
@@ -100,7 +100,7 @@ def start(
         machine.drawn(settings.cost),
         left_out=len(whole.scenarios) - len(picked.scenarios),
         invented=invented(picked),
-        at_once=limit,
+        at_once=concurrency,
         told="recorded" if rows else "evidence" if informed else "question",
         recorded=rows,
         like=price,
@@ -120,7 +120,7 @@ def start(
 @EVIDENCE
 @options.SEATED
 @options.EPOCHS
-@LIMIT
+@CONCURRENCY
 @options.SEED
 @click.pass_context
 def record(
@@ -131,7 +131,7 @@ def record(
     evidence: bool | None,
     seated: tuple[str, ...],
     epochs: int,
-    limit: int,
+    concurrency: int,
     seed: int,
 ) -> None:
     """Write the answers of NAME to FILE as JSON lines, so that `outcry ab start --recorded FILE` runs without it."""
@@ -142,7 +142,7 @@ def record(
 
     _, picked = _questions(suite)
     informed = bool(invented(picked)) if evidence is None else evidence
-    match = _played(ctx, picked, seated, against, informed, (epochs, seed, limit))
+    match = _played(ctx, picked, seated, against, informed, (epochs, seed, concurrency))
     cases = [(scenario, kept) for (scenario, _), kept in zip(pairs(picked, match.run), match.other.kept, strict=True)]
     texts = [[shown(turn, Seat.DESK) for turn in kept.turns] for _, kept in cases]
     written = rows(cases, texts)
@@ -172,7 +172,7 @@ def _played(
     from openoutcry.eval.ab.played import asked, play
     from openoutcry.interfaces.eval_watch import Watch
 
-    epochs, seed, limit = how
+    epochs, seed, concurrency = how
     parts = (*("the desk",), *((against,) if isinstance(against, str) else ()))
     with models(ctx) as (there, home), Watch(picked.name, parts, home) as watch:
         who, known = _seats(seated, there), ""
@@ -187,7 +187,16 @@ def _played(
         async def go() -> "Match":
             async with there.opened():
                 return await play(
-                    picked, there, who, other, known, home, epochs=epochs, seed=seed, limit=limit, watch=watch
+                    picked,
+                    there,
+                    who,
+                    other,
+                    known,
+                    home,
+                    epochs=epochs,
+                    seed=seed,
+                    concurrency=concurrency,
+                    watch=watch,
                 )
 
         return run_sync(go())

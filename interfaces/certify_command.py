@@ -22,7 +22,7 @@ LONGEST = 240
 """Characters of what a probe saw that are shown; the card holds all."""
 
 
-@click.command()
+@click.command(short_help="Examine a model for a role.")
 @click.argument("model")
 @click.option("--role", required=True, help="The seat it is to take: analyst, sentiment, risk, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON instead of text.")

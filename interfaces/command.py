@@ -54,7 +54,7 @@ _DATA = [
 ]
 
 
-@click.group(cls=_Tools, invoke_without_command=True, subcommand_metavar="[NAME [OPTIONS]]")
+@click.group(cls=_Tools, invoke_without_command=True, subcommand_metavar="[NAME [OPTIONS]]", short_help="Call one numeric tool by itself.")
 @click.pass_context
 def tool(ctx: click.Context) -> None:
     """Call one numeric tool by itself; without a name, list them."""
@@ -67,9 +67,9 @@ def tool(ctx: click.Context) -> None:
 
 def _run_tool(ctx: click.Context, function: Callable[..., Any], values: dict[str, Any]) -> None:
     """Call *function* over a file's series, the warehouse or nothing, and print its Evidence."""
+    from openoutcry.core.logs import configure
     from openoutcry.core.settings import load
     from openoutcry.interfaces import calculate
-    from openoutcry.interfaces.logs import configure
     from openoutcry.tools import catalogue
     from openoutcry.tools.data.view import Warehouse
 

@@ -10,7 +10,7 @@ from openoutcry.interfaces.words import harmless
 
 if TYPE_CHECKING:
     from openoutcry.eval.cost.account import Account, Elsewhere, Part, Row
-    from openoutcry.eval.cost.machine import Machine
+    from openoutcry.eval.cost.machine import Machine, Power
     from openoutcry.eval.cost.money import Money
     from openoutcry.eval.cost.prices import Tariff
 
@@ -95,7 +95,7 @@ def _here(found: "Account") -> Iterator[str]:
     cost, power = found.cost, found.parts[0].machine.power
     years = f"{cost.machine_years:f} years{' (assumed)' if 'machine_years' in found.assumed else ''}"
     yield "This machine"
-    yield f"  draws       {f'{power.watts:f} W, by {power.source}' if power else f'{NOT_SET} ([cost] watts)'}"
+    yield wrap(f"draws       {_drawn(power)}", "  ", " " * 14)
     yield f"  electricity {_set(cost.price_per_kwh, cost.currency, 'a kWh', 'price_per_kwh')}"
     yield f"  machine     {_set(cost.machine_price, cost.currency, f'over {years}', 'machine_price')}"
     used = [part for part in found.parts if part.count]
@@ -114,10 +114,18 @@ def _here(found: "Account") -> Iterator[str]:
     told = [line for line in lines if line[0] == "busy seconds" or {*line[1:]} - {NOT_SET, "no tokens"}]
     yield from (f"  {line}" for line in table([heading, *told]))
     yield wrap(
-        "busy: seconds of model requests, at most what their run took. Energy: busy seconds x watts. Worn: machine "
-        "price / years x the busy seconds, and x all the time since the first of them.",
+        "busy: seconds in which a model was asked, however many at once; where a record does not tell when, its "
+        "requests count each, at most what their run took. Energy: busy seconds x watts. Worn: machine price / years x "
+        "the busy seconds, and x all the time since the first of them.",
         "  ",
     )
+
+
+def _drawn(power: "Power | None") -> str:
+    if power is None:
+        return f"{NOT_SET} ([cost] watts)"
+    idle = ", busy or idle: no energy is told by it, [cost] watts would" if power.now else ""
+    return f"{power.watts:f} W, by {power.source}{idle}"
 
 
 def _set(amount: Decimal | None, currency: str, what: str, key: str) -> str:

@@ -28,7 +28,7 @@ NOT_PROVEN = 1
 """The exit code where something could leave."""
 
 
-@click.command()
+@click.command(short_help="Look whether all is in order here.")
 @click.option("--egress", is_flag=True, help="Prove that nothing leaves: run the main job where there is no way out.")
 @click.pass_context
 def doctor(ctx: click.Context, egress: bool) -> None:

@@ -27,7 +27,7 @@ _SET = click.option(
 )
 
 
-@click.group(name="eval")
+@click.group(name="eval", short_help="Try models on scenarios, and gate them.")
 def evaluate() -> None:
     """Try models on scenarios, and decide by a gate whether one may take a seat."""
 

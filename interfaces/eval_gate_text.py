@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from openoutcry.core.progress import duration
 from openoutcry.interfaces.eval_text import number, table
-from openoutcry.interfaces.eval_watch import duration
 from openoutcry.interfaces.text import wrap
 from openoutcry.interfaces.words import harmless
 
@@ -45,6 +45,11 @@ def plan(planned: "Planned", pace: float = 0.0) -> Iterator[str]:
                 "can see",
                 f"a gain of {100 * planned.detectable:.1f} points or more, with a power of {100 * terms.power:.0f} %; "
                 f"one of {100 * terms.margin:.1f} matters",
+            ),
+            (
+                "holds to",
+                f"no category worse by {100 * terms.category_margin:g} points than the champion or the anchor, at "
+                f"one-sided {100 * terms.category_alpha:g} %; costs within x{terms.ratio:.2f}",
             ),
         )
     )

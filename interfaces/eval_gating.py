@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from openoutcry.core.errors import DataError, UsageError
+from openoutcry.core.errors import BrokenRun, DataError, UsageError
 from openoutcry.interfaces import eval_options as options
 from openoutcry.interfaces.lineups import models
 from openoutcry.interfaces.stacked import folder
@@ -42,7 +42,7 @@ ROLES = ("analyst", "sentiment", "risk", "coordinator", "reader")
 @click.option("--safety", default="safety", show_default=True, help="The safety suite.")
 @click.option("--judge", "judged_by", default="", help="The model that judges rubrics; see `outcry eval judge`.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=8, show_default=True, help="How many cases to play at once."
+    "--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="How many cases to play at once."
 )
 @click.option("--plan", "only_plan", is_flag=True, help="Only say what the look would be, and whether it may begin.")
 @options.PAGE
@@ -59,7 +59,7 @@ def gate(
     suite: str,
     safety: str,
     judged_by: str,
-    limit: int,
+    concurrency: int,
     only_plan: bool,
     html: Path | None,
     as_json: bool,
@@ -92,15 +92,18 @@ def gate(
         )
         pace = _pace(home, planned.suite)
         if only_plan:
-            _planned(planned, as_json, pace / limit)
+            _planned(planned, as_json, pace / concurrency)
             return
-        for line in eval_gate_text.plan(planned.model_copy(update={"refused": ""}), pace / limit):
+        for line in eval_gate_text.plan(planned.model_copy(update={"refused": ""}), pace / concurrency):
             click.echo(line, err=True)
-        if planned.refused and html is not None:
-            click.echo(f"  no page is written to {html}: the look does not begin", err=True)
         judge = _judge(judged_by, there) if judged_by else None
-        with Watch(f"{challenger} for {role}", (planned.suite, planned.safety), home) as watch:
-            record = run_sync(held.run(planned, limit=limit, watch=watch, judge=judge))
+        try:
+            with Watch(f"{challenger} for {role}", (planned.suite, planned.safety), home) as watch:
+                record = run_sync(held.run(planned, concurrency=concurrency, watch=watch, judge=judge))
+        except UsageError:
+            if html is not None:
+                click.echo(f"  no page is written to {html}: the look does not begin", err=True)
+            raise
         _kept(record, home)
     _told(record, home, html, as_json)
     if record.verdict.decision != "PROMOTE":
@@ -120,9 +123,13 @@ def _pace(home: Path, suite: str) -> float:
     """Seconds that a case of the suite took in the run played last; 0 where none tells."""
     from openoutcry.eval.runner import listing, stored
 
-    for name in reversed([name for name, plan in listing(home).items() if plan.suite == suite]):
-        if outcomes := stored(home, name).outcomes:
-            return sum(o.seconds for o in outcomes) / len(outcomes)
+    for name in reversed(listing(home)):
+        try:
+            run = stored(home, name)
+        except BrokenRun:
+            continue  # another may tell
+        if run.plan.suite == suite and run.outcomes:
+            return sum(o.seconds for o in run.outcomes) / len(run.outcomes)
     return 0.0
 
 

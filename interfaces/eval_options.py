@@ -42,8 +42,8 @@ SEATED = click.option(
 EPOCHS = click.option(
     "--epochs", type=click.IntRange(min=1), default=1, show_default=True, help="How many times to play each case."
 )
-LIMIT = click.option(
-    "--limit", type=click.IntRange(min=1), default=8, show_default=True, help="How many cases to play at once."
+CONCURRENCY = click.option(
+    "--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="How many cases to play at once."
 )
 SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Sets the order of play.")
 

@@ -144,7 +144,7 @@ def ablation(found: "Ablation") -> str:
         label="Ablation",
         title=found.suite,
         headline=headline,
-        notices=[more],
+        notices=[more, *([eval_text.left_out(found)] if found.left_out else [])],
         pictures=[eval_pictures.differences(differences, of="each less the coordinator")] if differences else [],
         tables=[Table("Arms", eval_text.arms(found.arms))],
         foot=f"outcry eval ablate {found.suite}",

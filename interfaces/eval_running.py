@@ -26,7 +26,7 @@ PUBLIC = "public:"
 @click.argument("suite")
 @options.SEATED
 @options.EPOCHS
-@options.LIMIT
+@options.CONCURRENCY
 @options.SEED
 @click.option("--category", default="", help="Only cases of this category.")
 @click.option("--case", default="", help="Only the case of this id.")
@@ -52,7 +52,7 @@ def run(
     suite: str,
     seated: tuple[str, ...],
     epochs: int,
-    limit: int,
+    concurrency: int,
     seed: int,
     category: str,
     case: str,
@@ -85,7 +85,7 @@ def run(
             async with there.opened():
                 by = _judge(judge, there) if judge else None
                 return await runner.run(
-                    picked, [tried], home, epochs=epochs, seed=seed, limit=limit, judge=by, watch=watch
+                    picked, [tried], home, epochs=epochs, seed=seed, concurrency=concurrency, judge=by, watch=watch
                 )
 
         done = run_sync(play())
@@ -139,7 +139,7 @@ def _judge(name: str, there: "Models") -> "Judge":
 @click.argument("suite")
 @options.SEATED
 @options.EPOCHS
-@options.LIMIT
+@options.CONCURRENCY
 @options.SEED
 @options.PAGE
 @options.JSON
@@ -149,7 +149,7 @@ def ablate(
     suite: str,
     seated: tuple[str, ...],
     epochs: int,
-    limit: int,
+    concurrency: int,
     seed: int,
     html: Path | None,
     as_json: bool,
@@ -172,26 +172,13 @@ def ablate(
         async def play() -> "Ablation":
             async with there.opened():
                 return await ablation.ablate(
-                    picked, there, who, home, epochs=epochs, seed=seed, limit=limit, watch=watch
+                    picked, there, who, home, epochs=epochs, seed=seed, concurrency=concurrency, watch=watch
                 )
 
-        found = _with_models(run_sync(play()), who)
+        found = run_sync(play())
     if as_json:
         options.printed(found.model_dump())
     else:
         for line in eval_text.ablation(found):
             click.echo(line)
     options.written(html, lambda: eval_page.ablation(found))
-
-
-def _with_models(found: "Ablation", who: Mapping[str, str]) -> "Ablation":
-    """Without the arms that speak of a model where none sits: they are house rules once more, by another name."""
-    from openoutcry.eval import ablation, arms
-    from openoutcry.eval.lineup import HOUSE
-
-    idle = {arms.ONE_CALL} if who.get(arms.COORDINATOR, HOUSE) == HOUSE else set[str]()
-    idle |= set() if set(who.values()) - {HOUSE} else {arms.HOUSE}
-    kept = tuple(arm for arm in found.arms if arm.name not in idle)
-    if len(kept) == len(found.arms):
-        return found
-    return found.model_copy(update={"arms": kept, "verdict": ablation.verdict(found.suite, kept)})

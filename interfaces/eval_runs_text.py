@@ -21,18 +21,18 @@ def runs(found: "Sequence[Run]") -> Iterator[str]:
     if not found:
         yield "no run is stored; `outcry eval run SUITE` plays one"
         return
-    rows = [["run", "lineup", "played", "score", "last change (UTC)"], *(row for run in found for row in _rows(run))]
+    rows = [["run", "lineup", "played", "score", "begun (UTC)"], *(row for run in found for row in _rows(run))]
     others = sum(max(len(row[i]) for row in rows) for i in (0, 2, 3, 4)) + 2 * 4
     yield from table([_cut(row, max(width() - others, NARROWEST)) for row in rows], left=2)
 
 
 def standing(run: "Run") -> dict[str, Any]:
-    """How far a run is, as JSON holds it: outcomes, when the last came, and the score of each lineup that played."""
+    """How far a run is, as JSON holds it: outcomes, when it last began, and the score of each lineup that played."""
     scores = {name: _score(mine) for name in run.plan.lineups if (mine := _of(run, name))}
     return {
         "played": len(run.outcomes),
         "total": run.plan.total,
-        "changed": _changed(run).isoformat(),
+        "begun": _begun(run).isoformat(),
         "scores": scores,
     }
 
@@ -42,7 +42,7 @@ def _rows(run: "Run") -> Iterator[list[str]]:
     for name in run.plan.lineups:
         mine = _of(run, name)
         score = percent(_score(mine)) if mine else "-"
-        yield [run.folder.name, harmless(name), f"{len(mine):,} of {each:,}", score, f"{_changed(run):%Y-%m-%d %H:%M}"]
+        yield [run.folder.name, harmless(name), f"{len(mine):,} of {each:,}", score, f"{_begun(run):%Y-%m-%d %H:%M}"]
 
 
 def _of(run: "Run", lineup: str) -> "list[Outcome]":
@@ -55,11 +55,11 @@ def _score(outcomes: "Sequence[Outcome]") -> float:
     return summaries(outcomes)[0].score
 
 
-def _changed(run: "Run") -> datetime:
-    """When an outcome was last written."""
-    from openoutcry.eval.runner import LEDGER
+def _begun(run: "Run") -> datetime:
+    """When it began, or last went on."""
+    from openoutcry.eval.runner import PLAN
 
-    return datetime.fromtimestamp(int((run.folder / LEDGER).stat().st_mtime), UTC)
+    return datetime.fromtimestamp(int((run.folder / PLAN).stat().st_mtime), UTC)
 
 
 def _cut(row: Sequence[str], room: int) -> list[str]:

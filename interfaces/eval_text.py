@@ -247,6 +247,8 @@ def ablation(found: "Ablation") -> Iterator[str]:
     headline, more = verdict(found)
     yield wrap(f"{found.suite}: {headline}")
     yield wrap(more)
+    if found.left_out:
+        yield wrap(left_out(found))
     yield ""
     yield from table(arms(found.arms))
     yield ""
@@ -260,6 +262,11 @@ def verdict(found: "Ablation") -> tuple[str, str]:
     """What an ablation comes to, and what that rests on."""
     headline, _, more = found.verdict.partition(": ")
     return headline, f"{more[:1].upper()}{more[1:]}"
+
+
+def left_out(found: "Ablation") -> str:
+    """How many cases an ablation has nothing to say of."""
+    return f"Left out: {found.left_out:,} cases that ask a model alone, or for nothing that every arm could say."
 
 
 def arms(found: "Sequence[Arm]") -> list[list[str]]:

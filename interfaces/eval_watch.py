@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from openoutcry.core.errors import OutcryError
+from openoutcry.core.progress import duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -125,13 +126,6 @@ class Watch:
             self._bar.stop()
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             click.echo("  stopped; the same command goes on from here", err=True)
-
-
-def duration(seconds: float) -> str:
-    """About how long, in the unit that suits."""
-    if seconds < 90:
-        return f"about {max(seconds, 1):.0f} s"
-    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
 
 
 def _bar() -> "Bar":

@@ -1,38 +1,21 @@
 """What an ingest did, for a person: progress on stderr, a table of what was taken and refused."""
 
-import sys
 from collections.abc import Iterable, Iterator
-from types import TracebackType
-from typing import Self
 
+from openoutcry.core.progress import Line
 from openoutcry.interfaces.text import wrap
 from openoutcry.tools.data.intake import Intake
 
 SHOWN = 5
 
 
-class Ticker:
-    """One line on stderr that is written over as work goes on; plain lines where it is no terminal."""
-
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._last = ""
+class Ticker(Line):
+    """Where an ingest is; without a terminal, what was taken alone."""
 
     def __call__(self, line: str) -> None:
         """Show where the work is."""
-        if self._terminal:
-            print(f"\r  {line:<70}", end="", file=sys.stderr, flush=True)
-        elif line.endswith("taken"):
-            print(f"  {line}", file=sys.stderr)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._terminal:
-            print("\r" + " " * 74 + "\r", end="", file=sys.stderr, flush=True)
+        if self.terminal or line.endswith("taken"):
+            self.show(line)
 
 
 def table(intakes: Iterable[Intake]) -> str:

@@ -18,8 +18,8 @@ TRIAL = f"{__name__}.trial"
 @contextmanager
 def models(ctx: click.Context) -> Generator["tuple[Models, Path]"]:
     """The models of the stack in force, and the data folder, open for the length of a `with`. Raises UsageError."""
+    from openoutcry.core.logs import configure
     from openoutcry.core.settings import load
-    from openoutcry.interfaces.logs import configure
 
     path, home = ctx.obj
     settings = load(path)

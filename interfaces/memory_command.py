@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 
 
-@click.group()
+@click.group(short_help="Look into what the desk remembers.")
 def memory() -> None:
     """Look into what the desk remembers: findings, decisions, digests of documents, and lessons."""
 
 
-@memory.command()
+@memory.command(short_help="Search by meaning and by words.")
 @click.argument("text", nargs=-1)
 @click.option("--as-of", help="What was known then: 2022-06-30 or 2022-06-30T10:00 (New York); default: at any time.")
 @click.option("--ticker", "tickers", multiple=True, help="On this ticker; more than once for any of several.")
@@ -61,7 +61,7 @@ def _known(kinds: "Sequence[str]") -> "tuple[Kind, ...]":
     return tuple(map(Kind, kinds))
 
 
-@memory.command()
+@memory.command(short_help="Show all of one memory.")
 @click.argument("memory_id", metavar="ID")
 @_JSON
 @click.pass_context
@@ -90,7 +90,7 @@ def _there(store: "Store", name: str) -> "Memory | None":
         return None
 
 
-@memory.command()
+@memory.command(short_help="Forget what stems from a source.")
 @click.argument("source")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_JSON
@@ -132,7 +132,7 @@ def _kept(opened: "Desk") -> str:
     return f"not touched: the runs in {home / 'runs'} and the data in {home / 'warehouse'}, which may say the same"
 
 
-@memory.command()
+@memory.command(short_help="Say how much is remembered.")
 @_JSON
 @click.pass_context
 def stats(ctx: click.Context, as_json: bool) -> None:
@@ -152,7 +152,7 @@ def stats(ctx: click.Context, as_json: bool) -> None:
         click.echo(line)
 
 
-@memory.command()
+@memory.command(short_help="Write the memory anew.")
 @click.pass_context
 def compact(ctx: click.Context) -> None:
     """Write the memory anew: embedded by the model at hand, with fresh indices, and nothing left over."""

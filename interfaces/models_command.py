@@ -25,7 +25,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print it as JSON."
 _STACK = click.option("--stack", "given", default="", help="Stack file or profile (default: the one in force).")
 
 
-@click.group()
+@click.group(short_help="List models, and seat them.")
 def models() -> None:
     """List the models that could answer, take one's files, register what was trained, and move who sits where."""
 
@@ -34,7 +34,7 @@ for command in (*registry_command.COMMANDS, rollout_command.watch, rollout_comma
     models.add_command(command)
 
 
-@models.command("list")
+@models.command("list", short_help="List the models that could answer.")
 @_STACK
 @_JSON
 @click.pass_context
@@ -59,7 +59,7 @@ def _rows(at: "Standing") -> "list[Row]":
     return run_sync(listed(at.stack, at.home, Transport(at.stack.allow)))
 
 
-@models.command()
+@models.command(short_help="Show all that is known of one model.")
 @click.argument("name")
 @_STACK
 @_JSON
@@ -115,7 +115,7 @@ def _settings(at: "Standing", name: str) -> dict[str, Any]:
     return named[name].model_dump(mode="json", exclude=hidden, exclude_unset=True)
 
 
-@models.command("pull-from")
+@models.command("pull-from", short_help="Take a model's files from a folder.")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--as", "name", default="", help="What to call it (default: the folder's name).")
 @_STACK
@@ -135,7 +135,7 @@ def _progress(name: str, done: int, whole: int) -> None:
     click.echo(f"  {name}  {size(done)} of {size(whole)}", err=True)
 
 
-@models.command()
+@models.command(short_help="Seat a model for a role.")
 @click.argument("role")
 @click.argument("model")
 @click.option("--force", is_flag=True, help="Seat it though it does not answer now.")

@@ -30,7 +30,7 @@ _ROLE = click.option("--role", type=click.Choice(ROLES), required=True, help="Th
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 
 
-@click.command()
+@click.command(short_help="Take a trained model into the registry.")
 @click.argument("path", type=click.Path(path_type=Path))
 @_ROLE
 @click.option("--kind", type=click.Choice(KINDS), help="What it is, where its files do not tell.")
@@ -99,7 +99,7 @@ def _progress(name: str, done: int, whole: int) -> None:
     click.echo(f"  {name}  {size(done)} of {size(whole)}", err=True)
 
 
-@click.command()
+@click.command(short_help="Let a registered model into a seat.")
 @click.argument("name")
 @_ROLE
 @click.option("--record", type=click.IntRange(min=1), help="Rely on this record of the gate, unusual terms or not.")
@@ -185,7 +185,7 @@ def _told(role: str, moved: "Pointer") -> list[str]:
     ]
 
 
-@click.command()
+@click.command(short_help="Take a model out of its seat.")
 @click.argument("role", type=click.Choice(ROLES), metavar="ROLE")
 @click.option("--reason", default="by a person", show_default=True, help="Why, for the ledger.")
 @click.pass_context
@@ -203,10 +203,12 @@ def rollback(ctx: click.Context, role: str, reason: str) -> None:
     before = seats.held(at.stack, seats.named(role), Seats(at.home).of(role))
     gone = before.challenger or before.champion
     moved = _moves(at, lambda _, __: "").rollback(role, reason, expected=gone)
+    if gone in moved.names:
+        raise UsageError(f"the seat of the {role} was moved meanwhile, and {gone} stays in it; look again")
     click.echo(f"{role}: {moved.champion}, without {gone}{' (in quarantine now)' if is_name(gone) else ''}")
 
 
-@click.command()
+@click.command(short_help="Offer a registered model no more.")
 @click.argument("name")
 @click.option("--reason", default="", help="Why, for the ledger.")
 @click.pass_context
@@ -218,7 +220,7 @@ def archive(ctx: click.Context, name: str, reason: str) -> None:
     click.echo(f"{there.name} is archived; its files stay in {there.folder}")
 
 
-@click.command()
+@click.command(short_help="Say what two models differ in.")
 @click.argument("first")
 @click.argument("second")
 @_JSON

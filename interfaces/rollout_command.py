@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 HEAD = ("seat", "model", "beside", "step", "runs", "failed", "evidence", "due")
 
 
-@click.command()
+@click.command(short_help="Show how new models do in their seats.")
 @click.argument("role", required=False, default="")
-@click.option("--once", is_flag=True, help="Do what is due, as the desk does after each run.")
+@click.option("--step", is_flag=True, help="Do what is due now, as the desk does after each run: the next share, or out.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
-def watch(ctx: click.Context, role: str, once: bool, as_json: bool) -> None:
+def watch(ctx: click.Context, role: str, step: bool, as_json: bool) -> None:
     """Show how new models do in their seats: shadow, 5, 25, 100 % of runs, and 24 hours of watch.
 
     A model that does worse than the one beside it goes out by itself, and is put in quarantine. EVIDENCE is what its
@@ -33,7 +33,7 @@ def watch(ctx: click.Context, role: str, once: bool, as_json: bool) -> None:
         raise UsageError(f"expected a seat among {', '.join(SEATS)}, got {role!r}")
     with desk(ctx) as opened:
         rollouts, now = opened.rollouts, datetime.now(UTC)
-        look = (rollouts.step if once else rollouts.standing) if rollouts else None
+        look = (rollouts.step if step else rollouts.standing) if rollouts else None
         found = [look(seat, now) for seat in ((role,) if role else SEATS)] if look else []
     shown = [one for one in found if role or one.model]
     if as_json:
@@ -43,7 +43,7 @@ def watch(ctx: click.Context, role: str, once: bool, as_json: bool) -> None:
         click.echo(line)
 
 
-@click.command()
+@click.command(short_help="Ask a challenger what past runs asked.")
 @click.argument("role")
 @click.option("--runs", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many stored runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")

@@ -1,42 +1,17 @@
 """The commands `outcry settle` and `outcry scoreboard`."""
 
 import json
-import sys
-import time
 from pathlib import Path
 
 import click
 
+from openoutcry.core.progress import Progress
 from openoutcry.interfaces.opened import desk
 
-PATIENCE = 2.0
 _AS_OF = click.option("--as-of", help="What was known then: 2022-06-30 or 2022-06-30T10:00 (New York).")
 
 
-class Progress:
-    """How far the work is, on stderr, once it has lasted longer than a moment."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._terminal = sys.stderr.isatty()
-        self._next = time.monotonic() + PATIENCE
-
-    def __call__(self, done: int, of: int) -> None:
-        """Tell that *done* of *of* are done, though not at every one."""
-        if (now := time.monotonic()) < self._next:
-            return
-        self._next = now + (0.2 if self._terminal else 10.0)
-        line = f"  {self._what}: {done:,} of {of:,}"
-        print(f"\r{line:<60}" if self._terminal else line, end="" if self._terminal else "\n", file=sys.stderr)
-        sys.stderr.flush()
-
-    def end(self) -> None:
-        """Leave the terminal's line clean."""
-        if self._terminal:
-            print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)
-
-
-@click.command()
+@click.command(short_help="Score the views whose time has come.")
 @_AS_OF
 @click.option("--all", "every", is_flag=True, help="Tell each lesson, not the first few alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print the settlement as JSON.")
@@ -45,10 +20,8 @@ def settle(ctx: click.Context, as_of: str | None, every: bool, as_json: bool) ->
     """Score every remembered view whose horizon has passed by what happened; each becomes a lesson."""
     from openoutcry.interfaces import standing_text
 
-    with desk(ctx) as opened:
-        progress = Progress("looked at")
-        done = opened.settle(as_of, progress)
-        progress.end()
+    with desk(ctx) as opened, Progress() as progress:
+        done = opened.settle(as_of, lambda done, of: progress("looked at", done, of))
     if as_json:
         click.echo(json.dumps(done.model_dump(mode="json"), indent=2))
         return
@@ -56,7 +29,7 @@ def settle(ctx: click.Context, as_of: str | None, every: bool, as_json: bool) ->
         click.echo(line)
 
 
-@click.command()
+@click.command(short_help="Show how the views came true.")
 @_AS_OF
 @click.option("--json", "as_json", is_flag=True, help="Print standings, weights and settled views as JSON.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a self-contained page too.")

@@ -20,12 +20,12 @@ NOTHING = "house rules answer in every role: nothing needs to run"
 _STACK = click.option("--stack", "given", default="", help="A stack file or a profile, in place of the one in force.")
 
 
-@click.group()
+@click.group(short_help="Run the local models of the roles.")
 def stack() -> None:
     """Run the local models that answer for the roles: vLLM servers on this machine, started and kept here."""
 
 
-@stack.command()
+@stack.command(short_help="Start what is not running.")
 @_STACK
 @click.option("--wait", type=click.FloatRange(min=0), default=1800.0, show_default=True, help="Seconds, at most.")
 @click.option("--no-wait", is_flag=True, help="Come back as soon as they are being started.")
@@ -89,7 +89,7 @@ def _summed(found: "Roster", no_wait: bool) -> None:
     click.echo(f"{ready} of {count} replicas ready")
 
 
-@stack.command()
+@stack.command(short_help="Stop every process of the stack.")
 @click.pass_context
 def down(ctx: click.Context) -> None:
     """Let what is in the air end, then stop every process of this desk's stack."""
@@ -99,7 +99,7 @@ def down(ctx: click.Context) -> None:
     click.echo(f"stopped: {ended} processes" if ended else "nothing was running")
 
 
-@stack.command()
+@stack.command(short_help="Show every replica.")
 @_STACK
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
@@ -149,7 +149,7 @@ def _ago(since: float) -> str:
     return f"{int(seconds)} s"
 
 
-@stack.command()
+@stack.command(short_help="Show what servers printed last.")
 @click.argument("model")
 @click.option("-n", "lines", type=click.IntRange(min=0), default=50, show_default=True, help="So many lines.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until interrupted.")

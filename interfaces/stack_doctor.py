@@ -20,7 +20,7 @@ Shapes = Callable[[], Mapping[str, Mapping[str, Any]]]
 MARKS = {True: "ok", False: "FAILS", None: "?"}
 
 
-@click.command()
+@click.command(short_help="Send the desk's own requests, and say what fails.")
 @click.argument("model", default="")
 @click.option("--stack", "given", default="", help="Stack file or profile (default: the one in force).")
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")

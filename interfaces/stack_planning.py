@@ -20,7 +20,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print it as JSON."
 HOUSE = "house rules answer in every role: no model is to run, and nothing is needed"
 
 
-@click.command()
+@click.command(short_help="Say what fits on this box.")
 @_STACK
 @_JSON
 @click.pass_context
@@ -28,6 +28,7 @@ def plan(ctx: click.Context, given: str, as_json: bool) -> None:
     """Say what each model takes of this box, how many sequences it carries, and whether all of them fit."""
     from openoutcry.interfaces import planning_text
     from openoutcry.serving.planning.plan import refuse
+    from openoutcry.serving.running import addresses
 
     now = standing(ctx, given)
     planned = _planned(now)
@@ -39,9 +40,10 @@ def plan(ctx: click.Context, given: str, as_json: bool) -> None:
         for line in planning_text.plan(planned):
             click.echo(line)
     refuse(planned)
+    addresses.refuse(now.bare, now.home)
 
 
-@click.command()
+@click.command(short_help="Compare what runs with the plan.")
 @_STACK
 @_JSON
 @click.pass_context
@@ -63,7 +65,7 @@ def measure(ctx: click.Context, given: str, as_json: bool) -> None:
         click.echo(line)
 
 
-@click.command()
+@click.command(short_help="Print what the autoscaler decides.")
 @click.option("--dry-run", is_flag=True, help="Look at what runs and print decisions; nothing is changed.")
 @click.option("--replay", type=click.Path(path_type=Path), help="Decide over a recorded day: at, model, looks a line.")
 @click.option("--every", type=click.FloatRange(min=0.1), default=30.0, show_default=True, help="Seconds between looks.")
@@ -138,7 +140,7 @@ def _clock(at: float) -> str:
     return time.strftime("%H:%M:%S", moment)
 
 
-@click.command()
+@click.command(short_help="Write the stack for many boxes.")
 @click.argument("target", type=click.Choice(["ray", "kubernetes"]))
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file.")
 @click.option("--accelerator", default="", help="Ray's name of the GPU to ask for, such as H100.")
@@ -157,18 +159,20 @@ def render(ctx: click.Context, target: Any, out: Path | None, accelerator: str, 
     click.echo(f"written to {out}", err=True)
 
 
-@click.command()
+@click.command(short_help="Begin a stack of your own.")
 @click.argument("profile")
 @click.option("--force", is_flag=True, help="Write over a stack.toml that is there.")
-def init(profile: str, force: bool) -> None:
-    """Begin a stack of your own: copy the shipped PROFILE to stack.toml in the current folder."""
+@click.pass_context
+def init(ctx: click.Context, profile: str, force: bool) -> None:
+    """Begin a stack of your own: copy the shipped PROFILE to stack.toml beside desk.toml, or in the current folder."""
     from openoutcry.serving.stack import shipped
 
-    source, file = shipped(profile), Path("stack.toml")
+    desk: Path | None = ctx.obj[0]
+    source, file = shipped(profile), (desk.parent if desk else Path()) / "stack.toml"
     if file.exists() and not force:
-        raise UsageError("expected no stack.toml here, found one; --force writes over it")
+        raise UsageError(f"expected no {file}, found one; --force writes over it")
     _write(file, source.read_text(encoding="utf-8"))
-    click.echo("written to stack.toml; `outcry stack plan` says whether it fits this box")
+    click.echo(f"written to {file}; `outcry stack plan` says whether it fits this box")
 
 
 def _planned(now: "Standing") -> "Plan":

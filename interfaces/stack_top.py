@@ -20,7 +20,7 @@ LEFT = 3
 UNKNOWN = "-"
 
 
-@click.command()
+@click.command(short_help="Show how busy each replica is.")
 @click.option("--stack", "given", default="", help="A stack file or a profile, in place of the one in force.")
 @click.option("--every", type=click.FloatRange(min=0.2), default=2.0, show_default=True, help="Seconds between looks.")
 @click.option("--once", is_flag=True, help="Look once, and print it.")

@@ -27,8 +27,8 @@ class Standing:
 
 def folder(ctx: click.Context) -> Path:
     """The data folder alone: what runs can be seen and stopped though the stack file is broken. Raises UsageError."""
+    from openoutcry.core.logs import configure
     from openoutcry.core.settings import load
-    from openoutcry.interfaces.logs import configure
 
     path, home = ctx.obj
     settings = load(path)
@@ -45,8 +45,8 @@ def uncertified(at: Standing) -> list[str]:
 
 def standing(ctx: click.Context, given: str = "") -> Standing:
     """The stack in force, or the one that *given* (a file or a profile) names. Raises UsageError."""
+    from openoutcry.core.logs import configure
     from openoutcry.core.settings import load
-    from openoutcry.interfaces.logs import configure
     from openoutcry.serving.registry.force import mend
     from openoutcry.serving.registry.overlay import stack_with
     from openoutcry.serving.stack import load as stack

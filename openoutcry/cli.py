@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from openoutcry.interfaces.chat import Chat
     from openoutcry.trial import Trial
 
-EXIT_CODES = "Exit codes: 0 ok, 1 gate failed, 2 usage, 3 data, 4 model."
+EXIT_CODES = "Exit codes: 0 ok, 1 a check says no, 2 usage, 3 data, 4 model."
 Command = Callable[..., Any]
 
 
@@ -130,7 +130,7 @@ _BACKEND = click.option(
 )
 
 
-@main.command()
+@main.command(short_help="Answer a question.")
 @click.argument("question", nargs=-1, required=True)
 @_AS_OF
 @click.option("--ticker", multiple=True, help="Ticker, if the question does not name it; twice to compare.")
@@ -170,7 +170,7 @@ def ask(
         sys.exit(DataError.exit_code)
 
 
-@main.command()
+@main.command(short_help="Talk with the desk.")
 @_AS_OF
 @_BACKEND
 @click.pass_context
@@ -202,7 +202,7 @@ def _turn(talk: "Chat") -> bool:
         return sys.stdin.isatty()
 
 
-@main.command()
+@main.command(short_help="Load data files into the warehouse.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--sample", is_flag=True, help="Load the bundled sample data.")
 @click.option(
@@ -214,9 +214,9 @@ def _turn(talk: "Chat") -> bool:
 @click.pass_context
 def ingest(ctx: click.Context, paths: tuple[Path, ...], sample: bool, dataset: str | None) -> None:
     """Load CSV, Parquet or JSONL files, or folders of them, into the warehouse."""
+    from openoutcry.core.logs import configure
     from openoutcry.core.settings import load
     from openoutcry.interfaces.intake import Ticker, table
-    from openoutcry.interfaces.logs import configure
     from openoutcry.tools.data import warehouse
     from openoutcry.tools.data.ingest import ingest as take
 
@@ -233,7 +233,7 @@ def ingest(ctx: click.Context, paths: tuple[Path, ...], sample: bool, dataset: s
         raise DataError("no row was taken; the rejects files say why, row by row")
 
 
-@main.command()
+@main.command(short_help="List the stored runs.")
 @click.pass_context
 def runs(ctx: click.Context) -> None:
     """List the stored runs, newest last."""
@@ -249,7 +249,7 @@ def runs(ctx: click.Context) -> None:
             click.echo(f"{name}  as of {manifest.as_of}  data {manifest.snapshot}  {manifest.question}")
 
 
-@main.command()
+@main.command(short_help="Show where a figure comes from.")
 @click.argument("run")
 @click.argument("reference")
 @click.pass_context
@@ -263,7 +263,7 @@ def explain(ctx: click.Context, run: str, reference: str) -> None:
             click.echo(line)
 
 
-@main.command()
+@main.command(short_help="Answer a stored run again, offline.")
 @click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="Print the replayed report as JSON.")
 @click.pass_context
@@ -282,12 +282,12 @@ def replay(ctx: click.Context, run: str, as_json: bool) -> None:
     click.echo(f"  replayed {stored.run}: the same report", err=True)
 
 
-@main.command()
+@main.command(short_help="Say what made two runs differ.")
 @click.argument("first")
 @click.argument("second")
 @click.pass_context
 def diff(ctx: click.Context, first: str, second: str) -> None:
-    """Say what made two runs differ: data, prompt, model or code."""
+    """Say what made two runs differ: question, as-of, data, limits, memory, prompt, model or code."""
     from openoutcry.interfaces.explain import diff as lines
 
     with _desk(ctx) as desk:

@@ -26,11 +26,11 @@ from openoutcry.core.egress import Ledger, counted
 from openoutcry.core.egress import quiet as quiet_down
 from openoutcry.core.errors import ModelError, OutcryError, UsageError
 from openoutcry.core.evidence import Evidence, Query
+from openoutcry.core.logs import configure
 from openoutcry.core.report import NoFinding, Question, Report
 from openoutcry.core.settings import Settings, load
 from openoutcry.core.sync import Places, run_sync
 from openoutcry.eval.shadow import RUNS, Shadow, Shadowed, Watch, unwatched
-from openoutcry.interfaces.logs import configure
 from openoutcry.interfaces.page import Shown
 from openoutcry.memory.recall import Hit
 from openoutcry.memory.store import Store
@@ -69,6 +69,7 @@ class Desk:
             self.metrics.serve(settings.metrics)
         self._snapshots = Snapshots(settings.home)
         self._lock, self._places = threading.Lock(), Places()
+        self._memory: Store | None = None
 
     @classmethod
     def open(
@@ -112,28 +113,14 @@ class Desk:
         """
         text = text.encode(errors="replace").decode()  # halves of characters, as a terminal may give, go nowhere
         tickers = (tickers,) if isinstance(tickers, str) else tickers
-        view, question = await asyncio.to_thread(self._read, text, as_of, tickers, horizon, previous)
-        run, started = bundle.new_run()
-        floor = Floor(run, view, self.team, Live(), watch, self.settings.limits, self._recall)
-        async with self._places.taken():
-            with structlog.contextvars.bound_contextvars(run=run):
-                log.info("run began", kind=question.kind, tickers=question.tickers, as_of=str(view.as_of))
-                with self._sitting(run) as sat:
-                    with counted() as ledger, self.metrics.in_flight() if self.metrics else contextlib.nullcontext():
-                        async with self.seats.opened() if self.seats else contextlib.nullcontext():
-                            report = await answer(question, floor)
-                    manifest = self._manifest(started, report, ledger, sat)
-                    kept = manifest, report, floor.calls, floor.remembered
-                    await asyncio.to_thread(bundle.write, self.settings.home, *kept)
-                    await self._recall.keep(report, floor.remembered, floor.reads)
-                if self.rollouts and sat and sat.watched:
-                    await asyncio.to_thread(self.rollouts.after, run, sat, lapses(report), datetime.now(UTC))
-                log.info("run ended", evidence=len(report.evidence), dropped=len(report.dropped), **report.timings)
+        with counted() as ledger:  # also what the question's words need before the run, and its memories after
+            view, question = await asyncio.to_thread(self._read, text, as_of, tickers, horizon, previous)
+            report = await self._run(question, view, watch, ledger)
         if self.metrics:
             self.metrics.answered(report)
         if report.silent:
             reasons = "; ".join(f"{f.role}: {f.reason}" for f in report.findings if isinstance(f, NoFinding))
-            raise ModelError(f"no role could answer; {reasons}; the requests are kept in run {run}")
+            raise ModelError(f"no role could answer; {reasons}; the requests are kept in run {report.run}")
         return Shown.of(report)
 
     def _read(
@@ -144,6 +131,27 @@ class Desk:
         given: dict[str, Any] = {"tickers": tickers, "horizon": horizon, "previous": previous}
         question = questions.read(text, view.tickers, view.names, **given, nearest=self._nearest)
         return view, question
+
+    async def _run(self, question: Question, view: View, watch: Callable[[Step], None], ledger: Ledger) -> Report:
+        run, started = bundle.new_run()
+        floor = Floor(run, view, self.team, Live(), watch, self.settings.limits, self._recall)
+        async with self._places.taken():
+            with structlog.contextvars.bound_contextvars(run=run):
+                log.info("run began", kind=question.kind, tickers=question.tickers, as_of=str(view.as_of))
+                with self._sitting(run) as sat:
+                    with self.metrics.in_flight() if self.metrics else contextlib.nullcontext():
+                        async with self.seats.opened() if self.seats else contextlib.nullcontext():
+                            report = await answer(question, floor)
+                    kept = report, floor.calls, floor.remembered
+                    manifest = await asyncio.to_thread(self._manifest, started, report, ledger, sat)
+                    await asyncio.to_thread(bundle.write, self.settings.home, manifest, *kept)
+                    await self._recall.keep(report, floor.remembered, floor.reads)
+                    if ledger.sent != manifest.sent:
+                        await asyncio.to_thread(bundle.recount, self.settings.home, run, ledger)
+                if self.rollouts and sat and sat.watched:
+                    await asyncio.to_thread(self.rollouts.after, run, sat, lapses(report), datetime.now(UTC))
+                log.info("run ended", evidence=len(report.evidence), dropped=len(report.dropped), **report.timings)
+        return report
 
     def ask_sync(self, text: str, as_of: str | None = None, **options: Any) -> Shown:
         """`ask`, for code that is not async; works inside a notebook's running loop too."""
@@ -170,13 +178,7 @@ class Desk:
         return list(await asyncio.gather(*map(one, asked)))
 
     def tool(
-        self,
-        name: str,
-        *,
-        as_of: str | None = None,
-        returns: Source = None,
-        prices: Source = None,
-        **arguments: Any,
+        self, name: str, *, as_of: str | None = None, returns: Source = None, prices: Source = None, **arguments: Any
     ) -> Evidence:
         """Call one numeric tool by itself, as `outcry tool` does, over the data known at *as_of*.
 
@@ -231,11 +233,12 @@ class Desk:
         shadow = Shadow(self.settings, self.seats, wiring.house_models(), self._snapshots.named, self.rollouts)
         return run_sync(shadow.play(role, runs, watch))
 
-    @cached_property
+    @property
     def memory(self) -> Store:
         """What the desk remembers. Raises UsageError for an embedding model that is not one."""
-        with self._lock:
-            return wiring.memory(self.settings, self.seats)
+        with self._lock:  # two of them at once would be two stores, and one of them never closed
+            self._memory = self._memory or wiring.memory(self.settings, self.seats)
+            return self._memory
 
     @cached_property
     def _nearest(self) -> Nearest:
@@ -284,11 +287,9 @@ class Desk:
         return {"prompts": self.team.digests(), "code": code, "version": openoutcry.__version__}
 
     def close(self) -> None:
-        """Release what is open: snapshots, memory, connections."""
+        """Release what is open: snapshots, memory, connections; it waits for the step of a rollout."""
         self._snapshots.close()
-        if "memory" in self.__dict__:
-            self.memory.close()
-        for part in filter(None, (self.seats, self.metrics)):
+        for part in filter(None, (self.rollouts, self._memory, self.seats, self.metrics)):
             part.close()
 
     def __enter__(self) -> Self:

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import time
+from functools import lru_cache
 from pathlib import Path
 
 from openoutcry.core.errors import UsageError
@@ -10,13 +12,17 @@ WHOLE = 64 * 1024 * 1024
 """Bytes up to which a file is read whole."""
 END = 4 * 1024 * 1024
 """Bytes read at either end of a longer one."""
+SETTLED = 2 * 10**9
+"""Nanoseconds after which a file that changed again would have another time of change."""
 
 
 def digest(path: Path) -> str:
     """12 hex digits over a file's content, or over the names and content of a folder's files.
 
     A file past 64 MiB counts by its size and its first and last 4 MiB: weights are not changed in the middle alone.
-    Hidden files and folders do not count. Raises UsageError where there is nothing at *path*, or it cannot be read.
+    Hidden files and folders do not count. What was read once is not read again while the file system says that it is
+    the same file, unchanged: this tells models apart, and does not find damage to a disk. Raises UsageError where there
+    is nothing at *path*, or it cannot be read.
     """
     try:
         if path.is_file():
@@ -45,7 +51,12 @@ def files(folder: Path) -> list[tuple[str, Path]]:
 
 
 def _content(file: Path) -> str:
-    size = file.stat().st_size
+    at = file.stat()
+    read = _known if time.time_ns() - at.st_ctime_ns > SETTLED else _read
+    return read(file, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_dev, at.st_ino)
+
+
+def _read(file: Path, size: int, *_: int) -> str:
     with file.open("rb") as opened:
         if size <= WHOLE:
             return hashlib.file_digest(opened, "sha256").hexdigest()
@@ -54,3 +65,6 @@ def _content(file: Path) -> str:
         opened.seek(-END, os.SEEK_END)
         ends.update(opened.read(END))
     return ends.hexdigest()
+
+
+_known = lru_cache(4096)(_read)

@@ -67,7 +67,7 @@ async def _held(stack: Stack, transport: "Transport") -> dict[str, list[ollama.L
     for url in sorted(urls):
         try:
             held[url] = await ollama.models(transport, url)
-        except ModelError:
+        except (ModelError, UsageError):
             continue
     return held
 
@@ -153,6 +153,8 @@ async def _answers(served: Served, transport: "Transport") -> str:
         return "ready" if (await transport.get(served.url, "/v1/models", SECONDS)).status == 200 else "failing"
     except ModelError:
         return "away"
+    except UsageError:
+        return "not allowed"
 
 
 def _of_ollama(m: ollama.Listed, name: str, url: str, purpose: str = "", seats: tuple[str, ...] = ()) -> Row:

@@ -1,10 +1,12 @@
-"""A look at one replica: how busy its engine is, read from the metrics that it serves."""
+"""A look at a replica: how busy its engine is, read from the metrics that it serves."""
 
+import asyncio
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from openoutcry.core.errors import ModelGarbled, ModelRefused
+from openoutcry.core.errors import ModelError, ModelGarbled, ModelRefused
 
 if TYPE_CHECKING:
     from openoutcry.serving.transport import Transport
@@ -49,6 +51,18 @@ async def look(transport: "Transport", url: str, seconds: float = 5.0) -> Look:
         return read(reply.body.decode())
     except ValueError as error:
         raise ModelGarbled(f"expected vLLM's metrics at {url}/metrics, got {error}; is it another server?") from None
+
+
+async def every(transport: "Transport", urls: Sequence[str]) -> list[Look | None]:
+    """A look at each replica; None for one whose metrics cannot be had."""
+
+    async def one(url: str) -> Look | None:
+        try:
+            return await look(transport, url)
+        except ModelError:
+            return None
+
+    return list(await asyncio.gather(*map(one, urls)))
 
 
 def read(text: str) -> Look:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from openoutcry.core.errors import ModelError, ModelTooSlow
+
 Source = Literal["model", "cache", "shared"]
 
 
@@ -28,6 +30,12 @@ class Asked:
 
 
 Meter = Callable[[Asked], None]
+
+
+def outcome_of(error: BaseException) -> str:
+    """The name of an error's class in the error tree; whatever else ended a request cut its time short."""
+    kind = type(error) if isinstance(error, ModelError) else ModelTooSlow
+    return next(c.__name__ for c in kind.__mro__ if c.__module__ == ModelError.__module__)
 
 
 def unmetered(_: Asked) -> None:

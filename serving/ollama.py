@@ -93,20 +93,40 @@ async def version(transport: "Transport", url: str) -> str:
 
 
 async def models(transport: "Transport", url: str) -> list[Listed]:
-    """All that the Ollama at *url* holds, by name. Raises ModelError."""
-    tags, running = await asyncio.gather(
-        _told(_Holding, transport, url, "/api/tags"), _told(_Holding, transport, url, "/api/ps")
-    )
-    loaded = {m.name: m.context_length for m in running.models or []}
-    found = sorted(tags.models or [], key=lambda m: m.name)
-    about = await asyncio.gather(*(_told(_About, transport, url, "/api/show", {"model": m.name}) for m in found))
-    return [_listed(m, a, loaded.get(m.name)) for m, a in zip(found, about, strict=True)]
+    """All that the Ollama at *url* holds, by name; of one that it cannot show, only what its list says.
+
+    Raises ModelError.
+    """
+    found, loaded = await _holding(transport, url)
+
+    async def shown(held: _Held) -> Listed:
+        try:
+            about = await _about(transport, url, held.name)
+        except ModelRefused:  # it was deleted meanwhile, or its files are torn
+            about = _About()
+        return _listed(held, about, loaded.get(held.name))
+
+    return list(await asyncio.gather(*map(shown, found)))
 
 
 async def show(transport: "Transport", url: str, name: str) -> Listed | None:
     """The model of that name, or of `name:latest`; None where Ollama does not hold it. Raises ModelError."""
-    wanted = {name, f"{name}:latest"}
-    return next((m for m in await models(transport, url) if m.name in wanted), None)
+    found, loaded = await _holding(transport, url)
+    held = next((m for m in found if m.name in (name, f"{name}:latest")), None)
+    return held and _listed(held, await _about(transport, url, held.name), loaded.get(held.name))
+
+
+async def _holding(transport: "Transport", url: str) -> tuple[list[_Held], dict[str, int]]:
+    """What it holds, by name, and the context of what it has loaded."""
+    tags, running = await asyncio.gather(
+        _told(_Holding, transport, url, "/api/tags"), _told(_Holding, transport, url, "/api/ps")
+    )
+    loaded = {m.name: m.context_length for m in running.models or []}
+    return sorted(tags.models or [], key=lambda m: m.name), loaded
+
+
+async def _about(transport: "Transport", url: str, name: str) -> _About:
+    return await _told(_About, transport, url, "/api/show", {"model": name})
 
 
 def _listed(held: _Held, about: _About, loaded: int | None) -> Listed:

@@ -29,7 +29,7 @@ class State(StrEnum):
 
 
 class Replica(Frozen):
-    """One process that serves a model. `born` is its start time as the system counts it, so that a reused pid shows.
+    """One process that serves a model. `pid` is 0 while there is none.
 
     `adapters` are those of the registry that it has loaded, `lacking` why it has not loaded others, by name.
     """
@@ -39,7 +39,6 @@ class Replica(Frozen):
     url: str
     state: State
     pid: int = 0
-    born: float = 0.0
     since: float = 0.0
     restarts: int = 0
     reason: str = ""
@@ -54,7 +53,6 @@ class Roster(Frozen):
     stack: str = ""
     digest: str = ""
     supervisor: int = 0
-    born: float = 0.0
     replicas: tuple[Replica, ...] = ()
     lacking: dict[str, str] = {}
 
@@ -77,11 +75,11 @@ def read(home: Path) -> Roster:
         return Roster()
 
 
-def write(home: Path, roster: Roster) -> None:
-    """Put the roster in force, and the list of where its replicas serve metrics."""
-    durable.put(folder(home) / "roster.json", roster.model_dump_json(indent=1).encode())
+def write(home: Path, roster: Roster, make: bool = True) -> None:
+    """Put the roster in force, and the list of where its replicas serve metrics; *make* as in `durable.put`."""
+    durable.put(folder(home) / "roster.json", roster.model_dump_json(indent=1).encode(), make=make)
     there = [r for r in roster.replicas if r.state is State.READY and r.url.startswith("http://")]
     targets = [
         {"targets": [r.url.removeprefix("http://")], "labels": {"replica": f"{r.model}-{r.index}"}} for r in there
     ]
-    durable.put(folder(home) / "targets.json", json.dumps(targets, indent=1).encode())
+    durable.put(folder(home) / "targets.json", json.dumps(targets, indent=1).encode(), make=make)

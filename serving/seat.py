@@ -18,7 +18,9 @@ from pydantic_ai.settings import ModelSettings
 
 from openoutcry.core import deadline
 from openoutcry.core.errors import (
+    WASTED,
     ModelCutShort,
+    ModelError,
     ModelGarbled,
     ModelOverflow,
     ModelRefused,
@@ -87,17 +89,21 @@ class Seat(Model):
         """The answer of the first candidate that gives one, whatever others raise. Raises what the last one raises."""
         candidates = self._candidates()
         held, reason = _holder([c.model_name for c in candidates], messages)
+        wasted = 0
         for place, candidate in enumerate(candidates[held:], held + 1):
             own = messages if candidate is candidates[0] else _own(messages, candidate.model_name)
             try:
                 with deadline.sparing(len(candidates) - place):
                     response = await self._asked(candidate, own, model_settings, model_request_parameters)
             except Exception as error:
+                wasted += getattr(error, "tokens", 0)
                 if candidate is candidates[-1]:
+                    if isinstance(error, ModelError):
+                        error.tokens = wasted
                     raise
                 reason = reason or self._why(candidate.model_name, error)
                 continue
-            return _said(response, reason) if reason else response
+            return _said(response, reason, wasted) if reason else response
         raise AssertionError("a seat has at least one candidate")
 
     async def _asked(
@@ -191,6 +197,8 @@ def _own(messages: Sequence[ModelMessage], name: str) -> list[ModelMessage]:
     return kept[first:]
 
 
-def _said(response: ModelResponse, reason: str) -> ModelResponse:
+def _said(response: ModelResponse, reason: str, wasted: int) -> ModelResponse:
+    if wasted:
+        response.usage.details[WASTED] = response.usage.details.get(WASTED, 0) + wasted
     response.provider_details = {**(response.provider_details or {}), DEGRADED: reason}
     return response

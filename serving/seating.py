@@ -21,7 +21,7 @@ from openoutcry.serving.asking.guard import Guard, Places
 from openoutcry.serving.asking.replicas import ABSENT, Pool
 from openoutcry.serving.digest import digest
 from openoutcry.serving.meter import Meter, unmetered
-from openoutcry.serving.registry import seats
+from openoutcry.serving.registry import artifact, seats
 from openoutcry.serving.registry.artifact import is_name
 from openoutcry.serving.registry.force import mend
 from openoutcry.serving.registry.overlay import stack_with
@@ -108,7 +108,7 @@ class Seating:
     def embedder(
         self, local: "Callable[[], Local]", exact: "Callable[[Path], tuple[str, Callable[[], Local]]]"
     ) -> "Callable[[], Local | Remote]":
-        """What makes the embedder in its seat; *local* where nobody sits there.
+        """What makes the embedder in its seat; *local* where nobody sits there, or one that is damaged.
 
         *exact* gives the space of a folder's weights and what loads them here, to stand in for their server.
         """
@@ -117,11 +117,17 @@ class Seating:
             return local
         from openoutcry.serving.asking.embeddings import Exact, Remote
 
+        if is_name(name):
+            try:
+                artifact.check(artifact.find(self._home, name))
+            except OutcryError as error:
+                log.warning("the embedder is left aside", model=name, reason=str(error))
+                return local
         served = self._stack.serving(name)
         path = self._stack.path(served.weights)
         here = path if path and (path / "modules.json").is_file() else None
         stand_in = (lambda: Exact(*exact(here))) if here else (lambda: None)
-        return lambda: Remote(name, served, self._pool(served), self._transport, stand_in())
+        return lambda: Remote(name, served, self._pool(served), self._transport, stand_in(), self._meter)
 
     def standing(self) -> "Standing":
         """Requests in the air, models that are left alone, and lookups in the cache, now."""
@@ -165,7 +171,9 @@ class Seating:
             behind = () if pointer.champion == HOUSE else (pointer.champion, pointer.previous)
             named = [n for n in dict.fromkeys((*first, *behind)) if n not in ("", HOUSE)]
             models = (*(self._let(role, name, pointer) for name in named), self._house[role])
-            kept = self._lines[role, challenged] = Line(pointer, challenged, models)
+            kept = Line(pointer, challenged, models)
+            if not any(isinstance(model, Barred) for model in models):  # who was barred may be let in any time
+                self._lines[role, challenged] = kept
         return kept
 
     def _take_in(self, moved: Pointer | None) -> None:
@@ -199,7 +207,7 @@ class Seating:
             from openoutcry.serving.asking.tones import labels
 
             known = labels(self._stack.path(served.weights))
-            return Classifier(name, served, pool, self._transport, self._house[role], self._meter, known)
+            return Classifier(name, served, pool, self._transport, guard, self._house[role], self._meter, known)
         sampled = self._stack.cache.sampled
         return ChatModel(role, name, served, pool, self._answers, self._transport, guard, self._meter, found, sampled)
 

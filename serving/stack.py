@@ -4,6 +4,7 @@ A stack is `stack.toml` beside the settings, or a shipped profile by name. Paths
 begin with `shipped:` lie in this package. A role without a model is answered by house rules.
 """
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
@@ -18,13 +19,15 @@ from openoutcry.serving.toml import read_toml, told
 HOUSE = "house"
 SEATS = ("analyst", "sentiment", "risk", "coordinator", "reader", "embedder")
 """The roles of the desk, the reader of single documents, and the embedder of the memory."""
+REGISTERED = re.compile(rf"({'|'.join(SEATS)})-[0-9a-f]{{12}}")
+"""The name of a model of the registry: a seat, and the first digits of its digest."""
 SHIPPED = "shipped:"
 PROFILES = Path(__file__).with_name("profiles")
 KV_CACHE = 1024**3
 """Bytes of KV cache on a CPU where the stack names none; by itself vLLM takes nine tenths of the machine."""
 INDIFFERENT = {
     *("replicas", "memory", "cores", "gpu_memory_utilization", "kv_cache"),
-    *("concurrency", "seconds", "stream", "shape", "spare_adapters", "spare_rank", "hot"),
+    *("concurrency", "seconds", "stream", "shape", "spare_adapters", "spare_rank", "hot", "socket"),
 }
 """What the stack says of a model that changes no answer; by all else a kept answer and a card are known."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
@@ -38,8 +41,11 @@ def _splits(url: str) -> str:
 
 def _bare(url: str) -> str:
     """An endpoint as it is asked, whose routes begin with /v1. Raises ValueError for what is none."""
-    if url and urlsplit(url).scheme not in ("http", "https", "unix"):
+    parts = urlsplit(url)
+    if url and parts.scheme not in ("http", "https", "unix"):
         raise ValueError("expected an endpoint such as http://127.0.0.1:8001")
+    if "@" in parts.netloc:  # it would stand in every run and metric
+        raise ValueError("expected an endpoint without a user or password, got one with; leave out what is before @")
     return url.rstrip("/").removesuffix("/v1")
 
 
@@ -104,6 +110,9 @@ class Served(Frozen):
     memory: ByteSize | None = Field(default=None, description="memory that a replica may take, such as 50GB")
     cores: int = Field(default=1, ge=1, description="cores that a replica may keep busy")
     replicas: Replicas = Replicas()
+    socket: bool = Field(
+        default=False, description="listen on a socket in the data folder, closed to other users, in place of a port"
+    )
     adapters: dict[Name, str] = Field(default={}, description="LoRA adapters by the name that a role asks for")
     spare_adapters: int = Field(
         default=0, ge=0, le=32, description="room for adapters that come while it runs, beside those named here"
@@ -134,6 +143,11 @@ class Served(Frozen):
     def names(self) -> tuple[str, ...]:
         """What a role may ask for: the model, and its adapters."""
         return self.name, *self.adapters, *self.hot
+
+    def wire_name(self, name: str) -> str:
+        """What its server calls the model or adapter *name*: others than vLLM go by the tag that is `weights`."""
+        own = self.engine != "vllm" and name == self.name
+        return (own and self.weights) or name
 
     @property
     def spare(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from openoutcry.cli import main
 from openoutcry.core.settings import Settings
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -52,6 +53,10 @@ def test_the_settings_are_those_that_there_are() -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     assert tomllib.loads(text).keys() == Settings.model_fields.keys()
     assert Settings.model_validate(tomllib.loads(text)) == Settings.model_validate({})
+
+
+def test_the_table_of_commands_has_them_all() -> None:
+    assert set(re.findall(r"^\| `outcry (\w+)", README, re.MULTILINE)) == set(main.commands)
 
 
 def test_links_lead_somewhere() -> None:

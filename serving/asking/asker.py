@@ -10,11 +10,11 @@ from typing import Any
 import stamina
 
 from openoutcry.core.errors import ModelBusy, ModelCutShort, ModelError, ModelGarbled, ModelTooSlow, ModelUnreachable
-from openoutcry.serving.asking.completion import Body, Completion, Expected, joined, opened, refusal, spent
+from openoutcry.serving.asking.completion import Body, Completion, Exhausted, Expected, joined, opened, refusal, spent
 from openoutcry.serving.asking.fit import Context
 from openoutcry.serving.asking.guard import Guard
-from openoutcry.serving.asking.replicas import FIRST, LeftOut, Pool
-from openoutcry.serving.meter import Asked, Meter
+from openoutcry.serving.asking.replicas import FIRST, LeftOut, NotRunning, Pool
+from openoutcry.serving.meter import Asked, Meter, outcome_of
 from openoutcry.serving.stack import Served
 from openoutcry.serving.transport import Refused, Transport
 
@@ -25,7 +25,8 @@ PATH = "/v1/chat/completions"
 class Question:
     """What is asked, and what may come back. `prefix` is what the prompt begins with; `deadline` is in the loop's time.
 
-    `failed` are the replicas that could not be reached for it, and `retried` whether it is asked again.
+    `failed` are the replicas that could not be reached for it, `retried` is whether it is asked again, and `wasted` are
+    the tokens of answers to it that could not be used.
     """
 
     body: dict[str, Any]
@@ -34,6 +35,7 @@ class Question:
     deadline: float
     failed: list[str] = field(default_factory=list[str])
     retried: bool = False
+    wasted: int = 0
 
     @property
     def left(self) -> float:
@@ -61,14 +63,20 @@ class Asker:
             return self._wait(error, question)
 
         async with self._guard.entered(question.deadline):
-            async for attempt in stamina.retry_context(on=wait, attempts=2, timeout=None):
-                with attempt:
-                    question.retried = attempt.num > 1
-                    return await self._anywhere(question)
+            try:
+                async for attempt in stamina.retry_context(on=wait, attempts=2, timeout=None):
+                    with attempt:
+                        question.retried = attempt.num > 1
+                        return await self._anywhere(question)
+            except ModelError as error:
+                error.tokens = question.wasted
+                raise
         raise AssertionError("a retry ends with an answer or an error")
 
     def _wait(self, error: Exception, question: Question) -> bool | float:
         """Seconds to wait before the second request, or False where it would not help."""
+        if isinstance(error, NotRunning | Exhausted):
+            return False
         seconds = random.uniform(0.05, 0.3)
         if isinstance(error, ModelUnreachable) and self._pool.outstanding:
             seconds += FIRST  # a replica that failed is offered again after that
@@ -110,7 +118,9 @@ class Asker:
             body = await self._sent(url, fitted.body, question, first)
             completion = spent(body, question.expected)
         except ModelError as error:
-            self._meter(replace(asked, seconds=time.perf_counter() - start, outcome=_class(error)))
+            lost = {"prompt": error.tokens - error.answered, "answer": error.answered}
+            self._meter(replace(asked, seconds=time.perf_counter() - start, outcome=outcome_of(error), **lost))
+            question.wasted += error.tokens
             error.args = (f"{asked.model}: {error}",)
             raise
         self._pool.alive(url)
@@ -135,8 +145,3 @@ class Asker:
         except Refused as error:
             raise refusal(error.reply) from None
         return joined(events)
-
-
-def _class(error: ModelError) -> str:
-    """The name of an error's class in the error tree."""
-    return next(c.__name__ for c in type(error).__mro__ if c.__module__ == ModelError.__module__)

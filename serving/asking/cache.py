@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import orjson
 import structlog
 
+from openoutcry.core.errors import ModelTooSlow
 from openoutcry.serving.asking.stores import BUDGET, Store, store_of
 from openoutcry.serving.meter import Source
 
@@ -71,7 +72,8 @@ class Answers:
         """The answer that is known by *key*, and who gave it. Raises what *ask* raises, to all who wait for it.
 
         Identical requests on an event loop share one asking, which goes on while anyone waits for it and is cancelled
-        when nobody does. Without *keep* it is asked anew, and neither kept nor shared.
+        when nobody does; where it ends by the deadline of who began it, the others ask anew, by their own. Without
+        *keep* it is asked anew, and neither kept nor shared.
         """
         if not keep:
             return await ask(), "model"
@@ -85,12 +87,17 @@ class Answers:
             flights[key].work.add_done_callback(_heard)
         else:
             self._counts["shared"] += 1
-        return await _joined(flights, key), "model" if first else "shared"
+        try:
+            return await _joined(flights, key), "model" if first else "shared"
+        except ModelTooSlow:
+            if first:
+                raise
+            return await self.get_or_ask(key, ask, keep)
 
     def close(self) -> None:
         """Release the store."""
         if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads.shutdown(wait=False)  # a call that was cancelled would cancel the run that waits for it
         if self._store is not None:
             self._store.close()
 
@@ -115,16 +122,22 @@ class Answers:
         """What the store says. Raises _BypassedError where there is none, or it says nothing, or is left aside."""
         if (store := self._store) is None:
             raise _BypassedError
+        asked = time.monotonic()
         if not store.threaded:
-            return self._bounded(store, call)
+            return self._bounded(store, call, asked)
         with self._lock:
             self._threads = self._threads or ThreadPoolExecutor(THREADS, thread_name_prefix="cache")
         context, loop = copy_context(), asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, lambda: context.run(self._bounded, store, call))
+        try:
+            work = loop.run_in_executor(self._threads, lambda: context.run(self._bounded, store, call, asked))
+        except RuntimeError:  # it was closed meanwhile
+            raise _BypassedError from None
+        return await work
 
-    def _bounded(self, store: Store, call: Callable[[Store], T]) -> T:
+    def _bounded(self, store: Store, call: Callable[[Store], T], asked: float) -> T:
+        """What the store says to a call *asked* for at that monotonic time."""
         began = time.monotonic()
-        if began < self._resting:
+        if began < self._resting or began - asked > BUDGET:  # past its budget in the queue alone, the store is well
             raise _BypassedError
         try:
             said = call(store)
@@ -153,9 +166,9 @@ async def _joined(flights: dict[str, _Flight], key: str) -> bytes:
         return await asyncio.shield(flight.work)
     finally:
         flight.waiting -= 1
+        if (flight.work.done() or not flight.waiting) and flights.get(key) is flight:
+            del flights[key]
         if not flight.waiting:
-            if flights.get(key) is flight:
-                del flights[key]
             flight.work.cancel()
 
 

@@ -17,7 +17,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
 from openoutcry.core.deadline import end
-from openoutcry.core.errors import ModelError, ModelTooSlow
+from openoutcry.core.errors import WASTED, ModelError, ModelTooSlow
 from openoutcry.core.version import VERSION
 from openoutcry.serving.asking.asker import Asker, Question
 from openoutcry.serving.asking.cache import Answers, key
@@ -59,8 +59,7 @@ class ChatModel(Model):
         self._kind = served.model_dump_json(exclude=INDIFFERENT)
         self._answers, self._transport, self._meter = answers, transport, meter
         self._asked = Asked(role, name, "", 0.0)
-        own = served.engine != "vllm" and name == served.name
-        self._wire_name = (own and served.weights) or name
+        self._wire_name = served.wire_name(name)
         self._asker = Asker(self._asked, served, pool, transport, guard, meter)
 
     @property
@@ -116,33 +115,35 @@ class ChatModel(Model):
         start, tools = time.perf_counter(), frozenset(t["function"]["name"] for t in body.get("tools", ()))
         usage = RequestUsage()
         if tools or form is None:
-            said, source = await self._completion(body, Expected(tools, form, held=False), deadline)
-            _add(usage, said)
+            said, source = await self._completion(body, Expected(tools, form, held=False), deadline, usage)
             if said.calls or form is None or form.fits(said.text):
                 return self._response(said, source, form, usage, start)
         body = body | {"response_format": form.response_format} | ({"tool_choice": "none"} if tools else {})
         try:
-            said, source = await self._completion(body, Expected(frozenset(), form, held=True), deadline)
+            said, source = await self._completion(body, Expected(frozenset(), form, held=True), deadline, usage)
         except ModelError as error:
-            error.tokens += usage.total_tokens
+            error.tokens += usage.total_tokens + usage.details.get(WASTED, 0)
             raise
-        _add(usage, said)
         return self._response(said, source, form, usage, start)
 
-    async def _completion(self, body: dict[str, Any], expected: Expected, deadline: float) -> tuple[Completion, Source]:
-        """The completion of one request: kept, shared with an identical one in the air, or asked for."""
+    async def _completion(
+        self, body: dict[str, Any], expected: Expected, deadline: float, usage: RequestUsage
+    ) -> tuple[Completion, Source]:
+        """The completion of one request: kept, shared with one in the air, or asked for; its tokens go to *usage*."""
         start = time.perf_counter()
         kept = not body["temperature"] or self._sampled
         prefix = str(hash((self._name, *(m["content"] for m in body["messages"][:2]))))
+        question = Question(body, expected, prefix, deadline)
 
         async def ask() -> bytes:
-            said = await self._asker.ask(Question(body, expected, prefix, deadline))
+            said = await self._asker.ask(question)
             return said.model_dump_json().encode()
 
         named = {"model": self._name, "digest": self._digest, "code": VERSION, "served": self._kind}
         content = hashlib.sha256(orjson.dumps(body)).hexdigest()
         found, source = await self._answers.get_or_ask(key(named | {"body": content}), ask, kept)
         said = Completion.model_validate_json(found)
+        _add(usage, said, question.wasted)
         if source != "model":
             self._tell(said, source, time.perf_counter() - start)
         return said, source
@@ -173,7 +174,9 @@ class ChatModel(Model):
         )
 
 
-def _add(usage: RequestUsage, said: Completion) -> None:
+def _add(usage: RequestUsage, said: Completion, wasted: int) -> None:
+    if wasted:
+        usage.details[WASTED] = usage.details.get(WASTED, 0) + wasted
     usage.input_tokens += said.prompt
     usage.output_tokens += said.answer
     usage.cache_read_tokens += said.cached

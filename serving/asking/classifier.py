@@ -7,6 +7,7 @@ import asyncio
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -17,13 +18,15 @@ from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCall
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 
+from openoutcry.core import egress
 from openoutcry.core.deadline import end
 from openoutcry.core.errors import ModelError, ModelGarbled, ModelRefused, ModelTooSlow, ModelUnreachable, UsageError
 from openoutcry.serving.asking.tones import strange, tone
-from openoutcry.serving.meter import Asked, Meter, unmetered
+from openoutcry.serving.meter import Asked, Meter, outcome_of, unmetered
 from openoutcry.serving.stack import Served
 
 if TYPE_CHECKING:
+    from openoutcry.serving.asking.guard import Guard
     from openoutcry.serving.asking.replicas import Pool
     from openoutcry.serving.transport import Transport
 
@@ -60,9 +63,10 @@ class _Classified(BaseModel):
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """Texts that go out together, and the call that all who brought one wait for."""
+    """Texts that go out together, their bytes by the ledger of who brought them, and the call that all wait for."""
 
     texts: list[str] = field(default_factory=list[str])
+    brought: Counter[egress.Ledger | None] = field(default_factory=Counter[egress.Ledger | None])
     call: "asyncio.Task[list[Label]] | None" = None
 
 
@@ -79,6 +83,7 @@ class Classifier(Model):
         served: Served,
         pool: "Pool",
         transport: "Transport",
+        guard: "Guard",
         fallback: Model,
         meter: Meter = unmetered,
         labels: Sequence[str] = (),
@@ -90,6 +95,8 @@ class Classifier(Model):
         self._served = served
         self._pool = pool
         self._transport = transport
+        self._guard = guard
+        self._asked_for = served.wire_name(name)
         self._fallback = fallback
         self._meter = meter
         self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, _Batch] = WeakKeyDictionary()
@@ -133,6 +140,7 @@ class Classifier(Model):
                 batch.call.add_done_callback(_seen)
             place = len(batch.texts)
             batch.texts.append(text)
+            batch.brought[egress.current()] += len(text.encode(errors="replace"))
             if len(batch.texts) == MOST:
                 del self._open[loop]
         assert batch.call is not None
@@ -147,12 +155,15 @@ class Classifier(Model):
         with self._lock:
             if self._open.get(loop) is batch:
                 del self._open[loop]
-        try:
-            async with asyncio.timeout(self._served.seconds):
-                return await self._tried_twice(batch.texts)
-        except TimeoutError:
-            told = f"expected labels of {self._name} within {self._served.seconds:g} s, got none"
-            raise ModelTooSlow(f"{told}; it may be overloaded") from None
+        deadline = loop.time() + self._served.seconds
+        with egress.counted(egress.Shared(batch.brought)):
+            async with self._guard.entered(deadline):
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        return await self._tried_twice(batch.texts)
+                except TimeoutError:
+                    told = f"expected labels of {self._name} within {self._served.seconds:g} s, got none"
+                    raise ModelTooSlow(f"{told}; it may be overloaded") from None
 
     async def _tried_twice(self, texts: list[str]) -> list[Label]:
         failed: list[str] = []
@@ -170,10 +181,12 @@ class Classifier(Model):
                 self._pool.alive(url)
                 return found
             except BaseException as error:
-                outcome = type(error).__name__
+                outcome = outcome_of(error)
                 failed.append(url)
                 if isinstance(error, ModelUnreachable):
                     self._pool.dead(url)
+                elif isinstance(error, ModelTooSlow | asyncio.CancelledError):
+                    self._pool.slow(url)
                 raise
             finally:
                 seconds, again = time.perf_counter() - began, outcome == "ok" and bool(failed)
@@ -181,7 +194,7 @@ class Classifier(Model):
 
     async def _classified(self, url: str, texts: list[str]) -> tuple[list[Label], int]:
         counts = await asyncio.gather(*(self._count(url, text) for text in texts))
-        body = {"model": self._name, "input": texts, "truncate_prompt_tokens": -1, "truncation_side": "right"}
+        body = {"model": self._asked_for, "input": texts, "truncate_prompt_tokens": -1, "truncation_side": "right"}
         reply = await self._posted(url, "/classify", body)
         try:
             told = _Classified.model_validate_json(reply)
@@ -204,7 +217,7 @@ class Classifier(Model):
         most = len(text.encode(errors="replace")) + SPECIAL
         if most <= self._served.max_model_len:
             return most
-        told = await self._posted(url, "/tokenize", {"model": self._name, "prompt": text})
+        told = await self._posted(url, "/tokenize", {"model": self._asked_for, "prompt": text})
         try:
             return int(json.loads(told)["count"])
         except (ValueError, TypeError, LookupError):

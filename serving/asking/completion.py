@@ -19,6 +19,10 @@ TOO_LONG = ("context length", "maximum model length", "max_model_len", "context 
 DOCTOR = "`outcry stack doctor` tries each kind of request"
 
 
+class Exhausted(ModelCutShort):
+    """It took all tokens that an answer may take, and would again."""
+
+
 class Call(Frozen):
     """A tool that the model wants called; `arguments` is a JSON object. Its server's id of it is of no use here."""
 
@@ -132,7 +136,8 @@ def spent(body: Body, expected: Expected) -> Completion:
         return read(body, expected)
     except ModelError as error:
         usage = body.usage or _Usage()
-        error.tokens = usage.prompt_tokens + (usage.completion_tokens or 0)
+        error.answered = usage.completion_tokens or 0
+        error.tokens = usage.prompt_tokens + error.answered
         raise
 
 
@@ -146,9 +151,14 @@ def read(body: Body, expected: Expected) -> Completion:
     if choice is None or choice.message is None:
         raise ModelGarbled("expected an answer with a message, got one without; its server's log says why")
     reason, message = choice.finish_reason, choice.message
+    ended = f"expected a whole answer, got one that ended with finish reason {reason!r}"
+    if reason == "length":
+        raise Exhausted(
+            f"{ended}: it reached `max_tokens`; raise that in stack.toml, or `max_model_len` where a long prompt "
+            "leaves an answer fewer"
+        )
     if reason not in ("stop", "tool_calls"):
-        why = "it reached `max_tokens`, raise that in stack.toml" if reason == "length" else "its server's log says why"
-        raise ModelCutShort(f"expected a whole answer, got one that ended with finish reason {reason!r}: {why}")
+        raise ModelCutShort(f"{ended}: its server's log says why")
     form, text = expected.form, message.content or ""
     calls = tuple(_call(call, expected) for call in message.tool_calls or ())
     if len(calls) == 1 and form and calls[0].name == form.name:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from openoutcry.core.errors import ModelBusy, ModelError, ModelGarbled, ModelRefused, ModelTooSlow, ModelUnreachable
 from openoutcry.core.sync import run_sync
 from openoutcry.serving.asking.replicas import Pool
+from openoutcry.serving.meter import Asked, Meter, outcome_of, unmetered
 from openoutcry.serving.stack import Served
 
 if TYPE_CHECKING:
@@ -86,16 +87,23 @@ class Remote:
     """
 
     def __init__(
-        self, name: str, served: Served, pool: Pool, transport: "Transport", exact: Exact | None = None
+        self,
+        name: str,
+        served: Served,
+        pool: Pool,
+        transport: "Transport",
+        exact: Exact | None = None,
+        meter: Meter = unmetered,
     ) -> None:
         self.name = name
         named = hashlib.sha256(f"{served.engine} {served.weights or name}".encode()).hexdigest()[:12]
         self.space = exact.space if exact else named
-        self._asked_for = served.weights or name if served.engine != "vllm" else name
+        self._asked_for = served.wire_name(name)
         self._served = served
         self._pool = pool
         self._transport = transport
         self._exact = exact
+        self._meter = meter
         self._dimension = 0
         self._resting = 0.0
 
@@ -174,19 +182,26 @@ class Remote:
         if self._served.engine == "vllm":
             body["truncate_prompt_tokens"] = -1
         with self._pool.lease("", avoid=failed) as url:
+            began, outcome, again = time.perf_counter(), "ok", bool(failed)
+            failed.append(url)
             try:
-                sent = json.dumps(body).encode()
-                reply = await self._transport.post(url, "/v1/embeddings", sent, self._served.seconds)
-            except ModelUnreachable:
-                self._pool.dead(url)
+                return await self._at(url, json.dumps(body).encode(), len(texts))
+            except BaseException as error:
+                outcome = outcome_of(error)
+                if isinstance(error, ModelUnreachable):
+                    self._pool.dead(url)
                 raise
             finally:
-                failed.append(url)
-            self._pool.alive(url)
+                seconds = time.perf_counter() - began
+                self._meter(Asked("embedder", self.name, url, seconds, outcome, retried=again))
+
+    async def _at(self, url: str, body: bytes, count: int) -> list[list[float]]:
+        reply = await self._transport.post(url, "/v1/embeddings", body, self._served.seconds)
+        self._pool.alive(url)
         if reply.status != 200:
             said = " ".join(reply.body.decode(errors="replace").split())[:200]
             raise ModelRefused(f"expected vectors from {self.name}, got status {reply.status}: {said}")
-        return self._read(reply.body, len(texts))
+        return self._read(reply.body, count)
 
     def _read(self, body: bytes, count: int) -> list[list[float]]:
         try:

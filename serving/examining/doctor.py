@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PATIENCE = 120.0
 """Seconds for one request at least: a long prompt takes a while on a processor."""
 
+ODD = (LookupError, TypeError, ValueError, AttributeError)
+"""What a probe comes to where it reads an answer of another shape than it expects."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -138,8 +141,8 @@ class _Visit:
         longest, mend = self.server.model.max_model_len, ""
         try:
             longest, mend = await _kept(self.server)
-        except ModelError as error:
-            self._tell("context", Finding(None, str(error)))
+        except (ModelError, *ODD) as error:
+            self._tell("context", Finding(None, _said(error)))
             return longest, mend
         await self._check("context", partial(_context, self.server, self.asks, longest, mend))
         return longest, mend
@@ -148,18 +151,23 @@ class _Visit:
         """Run a probe; a failure that it did not foresee is a failed check too."""
         try:
             finding = await probe()
-        except OutcryError as error:
+        except (OutcryError, *ODD) as error:
             name = self.server.model.name
             mend = (
                 f"see `purpose` of [models.{name}]: its server has no such route" if "Not Found" in str(error) else ""
             )
-            finding = Finding(False, str(error), mend or f"`outcry stack logs {name}` may say more")
+            finding = Finding(False, _said(error), mend or f"`outcry stack logs {name}` may say more")
         self._tell(check, finding)
         return finding.ok is not False
 
     def _tell(self, name: str, finding: Finding) -> None:
         at = self.server.model.name, self.server.url
         _told(Check(*at, name, finding.ok, finding.seen, finding.mend), self.done, self.watch)
+
+
+def _said(error: Exception) -> str:
+    """What was seen, where a probe came to an error."""
+    return str(error) if isinstance(error, OutcryError) else "its answer has another shape than OpenAI's"
 
 
 def _of(ask: Ask) -> str:

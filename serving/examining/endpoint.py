@@ -70,9 +70,8 @@ class Server:
     seconds: float
 
     def named(self, name: str) -> str:
-        """What the server calls a model or adapter: Ollama and others go by the tag that stands as `weights`."""
-        own = self.model.engine != "vllm" and name == self.model.name
-        return (self.model.weights or name) if own else name
+        """What the server calls a model or adapter."""
+        return self.model.wire_name(name)
 
     async def get(self, path: str) -> Any:
         """What a GET answers, as JSON; None where it has no body. Raises ModelError."""

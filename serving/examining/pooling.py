@@ -13,7 +13,7 @@ TEXTS = ("Profits rose.", "The company was fined and its chairman left.", "Rates
 async def classify(server: Server, names: Sequence[str]) -> Finding:
     """Whether texts are given labels, and all labels, those of *names* too, are tones."""
     mend = 'serve a text classifier with `purpose = "classify"` whose labels are tones'
-    body = {"model": server.model.name, "input": list(TEXTS), "truncate_prompt_tokens": -1}
+    body = {"model": server.named(server.model.name), "input": list(TEXTS), "truncate_prompt_tokens": -1}
     try:
         told = await server.post("/classify", body)
         found = [str(datum["label"]) for datum in told["data"]]

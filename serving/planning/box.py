@@ -9,14 +9,15 @@ from pathlib import Path
 from openoutcry.core.evidence import Frozen
 
 CGROUP = Path("/sys/fs/cgroup")
-_QUERY = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
+_QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits")
 
 
 class Gpu(Frozen):
-    """One GPU and its memory in bytes."""
+    """One GPU and its memory in bytes; `free` is what could be had now, 0 where it is not known."""
 
     name: str
     memory: int
+    free: int = 0
 
 
 class Box(Frozen):
@@ -77,9 +78,13 @@ def gpus() -> tuple[Gpu, ...]:
 
 
 def listed(text: str) -> tuple[Gpu, ...]:
-    """The GPUs in nvidia-smi's CSV of names and MiB; lines that say neither are left out."""
-    rows = [row for row in csv.reader(text.splitlines(), skipinitialspace=True) if len(row) == 2]
-    return tuple(Gpu(name=name, memory=int(size) << 20) for name, size in rows if size.strip().isdecimal())
+    """The GPUs in nvidia-smi's CSV of names, MiB and free MiB; lines without name and size are left out."""
+    rows = [row for row in csv.reader(text.splitlines(), skipinitialspace=True) if len(row) == 3]
+    return tuple(
+        Gpu(name=name, memory=int(size) << 20, free=_number(free.strip()) << 20)
+        for name, size, free in rows
+        if size.strip().isdecimal()
+    )
 
 
 def _text(path: Path) -> str:

@@ -7,7 +7,7 @@ from openoutcry.serving.planning.anatomy import anatomy
 from openoutcry.serving.planning.box import Box, Gpu, box
 from openoutcry.serving.planning.planned import Plan, Planned, gb
 from openoutcry.serving.planning.remedies import fault, gpu_memory, need, sequence
-from openoutcry.serving.stack import Served, Stack
+from openoutcry.serving.stack import REGISTERED, Served, Stack
 
 TYPICAL = 4096
 """Tokens of a typical request of the desk, prompt and answer."""
@@ -53,7 +53,7 @@ def _alone(stack: Stack, model: Served, box: Box) -> Planned:
         name=model.name,
         place="gpu" if on_gpu else "cpu",
         ram=weights.engine(model) if on_gpu else int(model.memory or 0),
-        cores=model.cores,
+        cores=0 if REGISTERED.fullmatch(model.name) else model.cores,  # one of the registry shares its base's work
         share=model.gpu_memory_utilization if on_gpu else 0.0,
         split=model.tensor_parallel_size if on_gpu else 0,
         context=model.max_model_len,

@@ -12,6 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,7 @@ from openoutcry.core.evidence import Frozen
 from openoutcry.serving import pull
 from openoutcry.serving.digest import files
 from openoutcry.serving.registry.ledger import Kind, Ledger, writing
-from openoutcry.serving.stack import SEATS
+from openoutcry.serving.stack import REGISTERED, SEATS
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 SHORT = 12
@@ -82,7 +83,7 @@ def register(
     """Take what lies in the folder *source* in; the same twice is one. *base* is the folder it was made from, if here.
 
     One that was damaged since is whole again after. Raises UsageError where there is nothing to take, no such seat, or
-    these very files are in quarantine under another description.
+    these very weights are in quarantine under another description.
     """
     if made.role not in SEATS:
         raise UsageError(f"expected a seat among {', '.join(SEATS)}, got {made.role!r}")
@@ -96,50 +97,61 @@ def register(
         tokenizer = hashlib.sha256(seals.canonical(own or _tokenizer(base))).hexdigest() if own or base else ""
         artifact = Artifact(**made.model_dump(), tokenizer=tokenizer, files=sums)
         content = seals.canonical(artifact.model_dump(mode="json"))
-        digest, what = hashlib.sha256(content).hexdigest(), hashlib.sha256(seals.canonical(sums)).hexdigest()
+        digest, what = hashlib.sha256(content).hexdigest(), hashlib.sha256(seals.canonical(_weights(sums))).hexdigest()
         durable.put(scratch / "artifact.json", content)
         scratch.chmod(0o755)
         there = Registered(digest=digest, folder=root / digest, artifact=artifact)
+        damaged = there.folder.exists() and not _whole(there)  # every byte is read, and nobody waits for that
         with writing(home) as ledger:  # one at a time: of two that register the same, the second finds it
             _not_in_quarantine(ledger, what, digest)
-            _placed(scratch, there)
+            if damaged or not there.folder.exists():
+                _placed(scratch, there)
             if not any(event.digest == digest for event in ledger.events(kind=Kind.REGISTERED)):
                 ledger.add(now, Kind.REGISTERED, made.role, digest, there.name, files=what)
         return there
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        for left in (scratch, _aside(scratch)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _not_in_quarantine(ledger: Ledger, files: str, digest: str) -> None:
-    """Raises UsageError where the same files are in quarantine: another recipe beside them makes no other model."""
+    """Raises UsageError where the same weights are in quarantine: another recipe beside them makes no other model."""
     shut = ledger.shut()
     for event in ledger.events(kind=Kind.REGISTERED):
         said = shut.get(event.digest, "")
         if event.digest != digest and event.data.get("files") == files and said.startswith(Kind.QUARANTINED):
-            raise UsageError(f"these files are those of {event.name}, which is {said}; train another model")
+            raise UsageError(f"these weights are those of {event.name}, which is {said}; train another model")
+
+
+def _whole(there: Registered) -> bool:
+    try:
+        check(there)
+    except DataError:
+        return False
+    return True
 
 
 def _placed(scratch: Path, there: Registered) -> None:
-    """Put what was copied in its place; in that of one that is not as it was registered any more, too."""
+    """Put what was copied, and hashed meanwhile, in its place; that of one that was damaged, too."""
     if there.folder.exists():
-        try:
-            check(there)
-            return
-        except DataError:
-            if (records := there.folder / "records").is_dir():
-                shutil.copytree(records, scratch / "records")
-            there.folder.rename(scratch.with_name(f"{scratch.name}-damaged"))
+        if (records := there.folder / "records").is_dir():
+            shutil.copytree(records, scratch / "records")
+        there.folder.rename(_aside(scratch))
     scratch.rename(there.folder)
     durable.settle(there.folder.parent)
-    shutil.rmtree(scratch.with_name(f"{scratch.name}-damaged"), ignore_errors=True)
-    check(there)
+
+
+def _aside(scratch: Path) -> Path:
+    """Where one that was damaged goes."""
+    return scratch.with_name(f"{scratch.name}-damaged")
 
 
 def _swept(root: Path, now: datetime) -> None:
     """Take away what a registration left that died more than a day ago."""
     for left in root.glob(f"{SCRATCH}*"):
-        if left.stat().st_mtime < now.timestamp() - DAY:
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(FileNotFoundError):  # one that ends now takes its own away
+            if left.stat().st_mtime < now.timestamp() - DAY:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def listing(home: Path) -> list[Registered]:
@@ -180,7 +192,7 @@ def is_digest(name: str) -> bool:
 
 def is_name(given: str) -> bool:
     """Whether *given* has the form of a registered name: a seat, and twelve hex digits."""
-    return re.fullmatch(rf"({'|'.join(SEATS)})-[0-9a-f]{{{SHORT}}}", given) is not None
+    return REGISTERED.fullmatch(given) is not None
 
 
 def check(there: Registered) -> None:
@@ -227,6 +239,11 @@ def _copied(source: Path, to: Path, progress: pull.Progress) -> dict[str, str]:
     for folder in (to, *(path for path in to.rglob("*") if path.is_dir())):
         durable.settle(folder)
     return sums
+
+
+def _weights(sums: Mapping[str, str]) -> Mapping[str, str]:
+    """Of the files those that make the model, by which it is known again; all where none is known to."""
+    return {name: sums[name] for name in sums if name.endswith(pull.WEIGHTS)} or sums
 
 
 def _tokenizer(base: Path | None) -> Mapping[str, str]:

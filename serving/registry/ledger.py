@@ -164,7 +164,8 @@ def _told(file: Path) -> Generator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise DataError(f"expected the registry's ledger in {file}, got {error}; bring it back from a copy") from None
+        what = "another process writes it: try again" if sqlite.busy(error) else "bring it back from a copy"
+        raise DataError(f"expected the registry's ledger in {file}, got {error}; {what}") from None
 
 
 def _strange(number: int) -> DataError:

@@ -4,23 +4,21 @@ A crash between the two leaves the seat as it was; whoever opens the registry ne
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from openoutcry.core.errors import UsageError
 from openoutcry.serving import cards
-from openoutcry.serving.registry import artifact, pointer, seats, vouched
+from openoutcry.serving.registry import artifact, seats, vouched
 from openoutcry.serving.registry.artifact import Registered
-from openoutcry.serving.registry.force import moved_to
+from openoutcry.serving.registry.force import mend, moved_to
 from openoutcry.serving.registry.ledger import Kind, Ledger, reading, writing
-from openoutcry.serving.registry.pointer import Pointer
+from openoutcry.serving.registry.pointer import WATCHED, Pointer
 from openoutcry.serving.registry.vouched import Sealed
 from openoutcry.serving.stack import HOUSE, Stack
 
-WATCHED = timedelta(hours=24)
-"""How long a new champion is watched."""
 STEPS = (5, 25, 100)
 """Percentages of runs that a challenger answers, one after the other; at the last one it is promoted."""
 
@@ -58,15 +56,16 @@ class Moves:
 
         *record* names the gate's record that it is to sit by, where it is not the newest and usual one; *expected* is
         the champion that the caller saw. Raises UsageError, and changes nothing, where the gate does not vouch for it
-        against who sits there now, it is in quarantine or archived, or somebody else sits there by now; DataError
-        where a byte of it is not as it was registered.
+        against who sits there now, it is in quarantine or archived, another one challenges, or somebody else sits there
+        by now; DataError where a byte of it is not as it was registered.
         """
         there, before = artifact.find(self.home, given), self._stands(role)
         if expected and expected != before.champion:
             raise UsageError(f"expected {expected} in the seat of the {role}, found {before.champion}: look again")
         if before.champion == there.name:
+            gather(self.home, there, self.now)
             return before
-        found = self._admitted(role, there, before.champion, record)
+        found = self._admitted(role, there, before, record)
         moved = Pointer(
             champion=there.name,
             previous=before.champion,
@@ -82,7 +81,7 @@ class Moves:
             moved = moved_to(ledger, self.now, Kind.PROMOTED, (role, there.digest, there.name, said), moved)
             if before.previous not in moved.names:
                 self._left(ledger, before.previous)
-        return self._put(role, moved)
+        return self._put(moved)
 
     def rollback(self, role: str, reason: str, *, expected: str = "") -> Pointer:
         """Take the challenger, or else the champion, out of the seat; it is put in quarantine if it is registered.
@@ -106,7 +105,7 @@ class Moves:
             moved = moved_to(ledger, self.now, Kind.ROLLED_BACK, (role, digest, gone, reason), moved)
             if digest:
                 ledger.add(self.now, Kind.QUARANTINED, role, digest, gone, reason)
-        return self._put(role, moved)
+        return self._put(moved)
 
     def settle(self, role: str, *, expected: str = "") -> Pointer:
         """End the watch over the champion: it came through. Nothing is done where *expected* is another, or none is."""
@@ -117,7 +116,7 @@ class Moves:
             moved = before.model_copy(update={"until": None})
             about = (role, ledger.digest(before.champion), before.champion, "it came through its watch")
             moved = moved_to(ledger, self.now, Kind.SETTLED, about, moved)
-        return self._put(role, moved)
+        return self._put(moved)
 
     def shut(self, name: str) -> str:
         """Why the registered model *name* may sit no more; empty where it may."""
@@ -138,15 +137,12 @@ class Moves:
         there, before = artifact.find(self.home, given), self._stands(role)
         if before.champion == there.name:
             raise UsageError(f"expected a challenger, but {there.name} is the champion of the {role} already")
-        if before.challenger not in ("", there.name):
+        if before.watching(self.now):
             raise UsageError(
-                f"{before.challenger} challenges the {role} now; `outcry models rollback {role}` ends that"
+                f"{before.champion} is watched until {before.until:%Y-%m-%d %H:%M} UTC, and nobody challenges it "
+                "before; `--share 100` seats a model at once all the same"
             )
-        if before.until and self.now < before.until:
-            raise UsageError(
-                f"{before.champion} is watched until {before.until:%Y-%m-%d %H:%M} UTC, and nobody challenges it before"
-            )
-        found = self._admitted(role, there, before.champion, record)
+        found = self._admitted(role, there, before, record)
         moved = before.model_copy(
             update={
                 "challenger": there.name,
@@ -160,12 +156,12 @@ class Moves:
         with writing(self.home) as ledger:
             self._unmoved(ledger, role, there, before)
             moved = moved_to(ledger, self.now, kind, (role, there.digest, there.name, said), moved)
-        return self._put(role, moved)
+        return self._put(moved)
 
-    def _admitted(self, role: str, there: Registered, champion: str, number: int) -> Sealed:
+    def _admitted(self, role: str, there: Registered, before: Pointer, number: int) -> Sealed:
         """The record by which it may sit. Raises UsageError where there is none, DataError for a flipped byte.
 
-        It may take long, as every byte is read, and so it is found out before the ledger is held.
+        It may take long, as every byte is read in the end, and so it is found out before the ledger is held.
         """
         if role == cards.FREE:
             raise UsageError(
@@ -175,9 +171,12 @@ class Moves:
             raise UsageError(f"expected a model for the {role}, but {there.name} is made for the {there.artifact.role}")
         if why := self.shut(there.name):
             raise UsageError(f"{there.name} may sit no more: {why}")
+        if before.challenger not in ("", there.name):
+            raise UsageError(
+                f"{before.challenger} challenges the {role} now; `outcry models rollback {role}` ends that"
+            )
         if fault := seats.fault(self.stack, seats.named(role), there.name):
             raise UsageError(fault)
-        artifact.check(there)
         if reason := cards.barred(self.stack, self.home, role, there.name):
             raise UsageError(reason)
         gather(self.home, there, self.now)
@@ -189,13 +188,14 @@ class Moves:
         found = own[-1]
         if fault := vouched.fault(self.stack, role, there.name, found):
             raise UsageError(fault)
-        if found["sides"][0]["models"].get(role) != self.sitting(role, champion):
+        if found["sides"][0]["models"].get(role) != self.sitting(role, before.champion):
             raise UsageError(
-                f"record {found['number']} is of {there.name} against {found['champion']}, and {champion} sits there "
-                "now; have the gate look again"
+                f"record {found['number']} is of {there.name} against {found['champion']}, and {before.champion} sits "
+                "there now; have the gate look again"
             )
         if not number and (odd := self.unusual(found)):
             raise UsageError(f"record {found['number']} {odd}; --record {found['number']} relies on it all the same")
+        artifact.check(there)
         return found
 
     def _unmoved(self, ledger: Ledger, role: str, there: Registered, before: Pointer) -> None:
@@ -253,13 +253,9 @@ class Moves:
             uncertified=tuple(sorted({*before.uncertified, *earlier.uncertified} & {again, spare})),
         )
 
-    def _put(self, role: str, moved: Pointer) -> Pointer:
-        pointer.write(self.home, role, moved)
+    def _put(self, moved: Pointer) -> Pointer:
+        mend(self.home)
         return moved
-
-    def at(self, now: datetime) -> "Moves":
-        """The same at another moment."""
-        return replace(self, now=now)
 
 
 def evaluated(home: Path, given: str, number: int, now: datetime) -> Sealed:

@@ -1,4 +1,4 @@
-"""How models did in seats that are watched: a row a run and seat, and beside it what all rows of a model come to.
+"""How models did in seats that are watched: a row a run and seat, and beside it the record of who is watched.
 
 <home>/registry/watch.sqlite    losing the newest rows in a power cut costs nothing, so none waits for the disk
 """
@@ -21,7 +21,7 @@ from openoutcry.serving.seat import Fault, Tried
 from openoutcry.serving.stack import HOUSE
 
 Arm = Literal["champion", "challenger", "shadow"]
-_TABLES = """
+TABLES = """
 CREATE TABLE IF NOT EXISTS observations (
     role TEXT NOT NULL, model TEXT NOT NULL, run TEXT NOT NULL, arm TEXT NOT NULL, number INTEGER NOT NULL,
     at TEXT NOT NULL, faults TEXT NOT NULL, seconds REAL NOT NULL, tokens INTEGER NOT NULL, gone INTEGER NOT NULL,
@@ -93,24 +93,28 @@ class Book:
         self._connection = connection
 
     def add(self, seen: Observation, other: str, now: datetime) -> Record:
-        """Take an observation in, beside the record of the model *other* in the same seat; the record after it.
+        """Take in an observation of a model that is watched beside the model *other*; its record after it.
 
         One that is there already changes nothing; nor does one whose server has been gone since the last: it is one
         failure, however many were in flight.
         """
-        allowed, record = self.allowed(seen.role, other, seen.arm), self.record(seen.role, seen.model)
-        if seen.gone and self._gone(seen):
-            return record
+        allowed, record = self.allowed(seen, other), self.record(seen.role, seen.model)
         slow = 0 < allowed.seconds < seen.seconds
         seen = seen.model_copy(update={"faults": (*seen.faults, "slow")}) if slow else seen
-        values = seen.model_dump() | {"at": now.astimezone(UTC).isoformat(), "faults": " ".join(seen.faults)}
-        row = "(:role, :model, :run, :arm, :number, :at, :faults, :seconds, :tokens, :gone)"
-        if not self._connection.execute(f"INSERT OR IGNORE INTO observations VALUES {row}", values).rowcount:
+        if not self.keep(seen, now):
             return record
         record = record.after(seen.faults, allowed)
         whole = (seen.role, seen.model, record.model_dump_json())
         self._connection.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", whole)
         return record
+
+    def keep(self, seen: Observation, now: datetime) -> bool:
+        """Keep how a model did without judging it: others are held to it. Whether there is anything new in it."""
+        if seen.gone and self._gone(seen):
+            return False
+        values = seen.model_dump() | {"at": now.astimezone(UTC).isoformat(), "faults": " ".join(seen.faults)}
+        row = "(:role, :model, :run, :arm, :number, :at, :faults, :seconds, :tokens, :gone)"
+        return bool(self._connection.execute(f"INSERT OR IGNORE INTO observations VALUES {row}", values).rowcount)
 
     def _gone(self, seen: Observation) -> bool:
         query = "SELECT gone FROM observations WHERE role = ? AND model = ? ORDER BY rowid DESC LIMIT 1"
@@ -123,17 +127,26 @@ class Book:
         found = self._connection.execute(query, (role, model)).fetchone()
         return Record.model_validate_json(found[0]) if found else Record()
 
-    def allowed(self, role: str, other: str, arm: Arm = "champion") -> Allowed:
-        """What a model may do that is seen beside *other*: nobody's record where that is house rules.
+    def allowed(self, seen: Observation, other: str) -> Allowed:
+        """What a model may do that is seen beside *other*: what that one did since it is; nobody's where it is house.
 
         Its seconds in the shadow, one run at a time, say nothing of what is slow where people ask, nor the other way.
         """
         if other in ("", HOUSE):
             return Allowed()
         query = "SELECT seconds FROM observations WHERE role = ? AND model = ? AND seconds > 0 AND (arm = 'shadow') = ?"
-        newest, named = f"{query} ORDER BY rowid DESC LIMIT {NEWEST}", (role, other, arm == "shadow")
+        newest, named = f"{query} ORDER BY rowid DESC LIMIT {NEWEST}", (seen.role, other, seen.arm == "shadow")
         seconds = self._connection.execute(newest, named).fetchall()
-        return watch.allowed(self.record(role, other), [one for (one,) in seconds])
+        since = "SELECT rowid FROM observations WHERE role = ? AND model = ? ORDER BY number, rowid LIMIT 1"
+        first = self._connection.execute(since, (seen.role, seen.model)).fetchone()
+        did = self._did(seen.role, other, first[0] if first else 0) or self._did(seen.role, other, 0)
+        return watch.allowed(did, [one for (one,) in seconds])
+
+    def _did(self, role: str, model: str, since: int) -> dict[frozenset[str], int]:
+        """In how many runs a model failed in which ways, from one row on."""
+        query = "SELECT faults, count(*) FROM observations WHERE role = ? AND model = ? AND rowid >= ? GROUP BY faults"
+        found = self._connection.execute(query, (role, model, since))
+        return {frozenset(faults.split()): count for faults, count in found}
 
     def runs(self, role: str, model: str, arm: Arm) -> set[str]:
         """The runs in which a model was seen so."""
@@ -157,7 +170,7 @@ def writing(home: Path) -> Generator[Book]:
     file = path(home)
     file.parent.mkdir(parents=True, exist_ok=True)
     with _opened(file) as connection:
-        connection.executescript(_TABLES)
+        connection.executescript(TABLES)
         with sqlite.together(connection):
             yield Book(connection)
 
@@ -178,6 +191,5 @@ def _opened(file: Path) -> Generator[sqlite3.Connection]:
         with closing(sqlite.opened(file, wait=WAIT, sync="NORMAL")) as connection:
             yield connection
     except sqlite3.Error as error:
-        raise DataError(
-            f"expected what models did in {file}, got {error}; move it away, and the watch begins anew"
-        ) from None
+        again = "another one writes it: try again" if sqlite.busy(error) else "move it away, and the watch begins anew"
+        raise DataError(f"expected what models did in {file}, got {error}; {again}") from None

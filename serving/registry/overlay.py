@@ -20,9 +20,9 @@ def stack_with(stack: Stack, home: Path) -> Stack:
     offered = available(home)
     if not offered or not stack.models:
         return stack
-    models = dict(stack.models)
+    models, adapters = dict(stack.models), [one for one in offered if one.artifact.kind == "adapter"]
     for served in stack.models.values():
-        if own := {one.name: str(one.files.absolute()) for one in offered if _belongs(stack, served, one)}:
+        if own := {one.name: str(one.files.absolute()) for one in _own(stack, served, adapters)}:
             models[served.name] = served.model_copy(update={"hot": own})
     for one in offered:
         like = stack.models.get(one.artifact.base_name)
@@ -41,12 +41,14 @@ def available(home: Path) -> list[Registered]:
     return [one for one in there if one.digest not in shut]
 
 
-def _belongs(stack: Stack, served: Served, one: Registered) -> bool:
-    if one.artifact.kind != "adapter" or served.purpose is not Purpose.CHAT:
-        return False
+def _own(stack: Stack, served: Served, adapters: list[Registered]) -> list[Registered]:
+    """The adapters of a model, whose files are read once for all of them."""
+    if not adapters or served.purpose is not Purpose.CHAT:
+        return []
     if served.engine != "vllm":  # its weights are not here to be compared
-        return one.artifact.base_name == served.name
-    return bool(one.artifact.base) and _digest(stack, served) == one.artifact.base
+        return [one for one in adapters if one.artifact.base_name == served.name]
+    base = _digest(stack, served)
+    return [one for one in adapters if base and one.artifact.base == base]
 
 
 def _digest(stack: Stack, served: Served) -> str:

@@ -5,16 +5,17 @@
 
 import os
 import threading
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from filelock import FileLock
 from pydantic import Field, ValidationError
 
 from openoutcry.core import durable
 from openoutcry.core.errors import DataError
 from openoutcry.core.evidence import Frozen
 
+WATCHED = timedelta(hours=24)
+"""How long a new champion is watched."""
 LONGEST = 1024 * 1024
 """Bytes; a seat takes less than one of a thousand of it."""
 
@@ -43,6 +44,15 @@ class Pointer(Frozen):
         """Who is to stay loaded: champion, challenger and the one before."""
         return tuple(name for name in dict.fromkeys((self.champion, self.challenger, self.previous)) if name)
 
+    def watching(self, now: datetime) -> bool:
+        """Whether the champion is watched at that moment; a watch that began in the future, by a wrong clock, is none.
+
+        A clock that is put back by less than the length of a watch ends none.
+        """
+        if self.until is None:
+            return False
+        return (self.since is None or self.since - WATCHED <= now) and now < self.until
+
 
 def folder(home: Path) -> Path:
     """Where the seats lie."""
@@ -50,32 +60,23 @@ def folder(home: Path) -> Path:
 
 
 def write(home: Path, role: str, pointer: Pointer) -> None:
-    """Put a seat in force; one that follows from a later event stays."""
-    with _alone(home):
-        there = _read(folder(home) / f"{role}.json", strict=False)
-        if there is None or there.number <= pointer.number:
-            _put(home, role, pointer)
-
-
-def force(home: Path, role: str, pointer: Pointer) -> None:
-    """Put a seat in force whatever its file says."""
-    with _alone(home):
-        _put(home, role, pointer)
-
-
-def _alone(home: Path) -> FileLock:
-    """Nobody puts an older word over a newer one between the look at a file and its renaming."""
-    folder(home).mkdir(parents=True, exist_ok=True)
-    return FileLock(folder(home) / ".lock")
-
-
-def _put(home: Path, role: str, pointer: Pointer) -> None:
+    """Put a seat in force, whatever its file says. Who calls it holds the ledger, so the newest word comes last."""
     durable.put(folder(home) / f"{role}.json", pointer.model_dump_json(indent=1).encode())
+
+
+def forget(home: Path, role: str) -> None:
+    """Take a seat's file away: who is named in the stack file sits there."""
+    (folder(home) / f"{role}.json").unlink(missing_ok=True)
+
+
+def roles(home: Path) -> list[str]:
+    """The seats that have a file."""
+    return sorted(path.stem for path in folder(home).glob("*.json"))
 
 
 def read(home: Path) -> dict[str, Pointer]:
     """The seats that were moved. Raises DataError where a file is damaged."""
-    found = {path.stem: _read(path, strict=True) for path in sorted(folder(home).glob("*.json"))}
+    found = {role: _read(folder(home) / f"{role}.json") for role in roles(home)}
     return {role: pointer for role, pointer in found.items() if pointer}
 
 
@@ -120,7 +121,7 @@ def _parsed(content: bytes) -> Pointer | None:
         return None
 
 
-def _read(path: Path, strict: bool) -> Pointer | None:
+def _read(path: Path) -> Pointer | None:
     try:
         found = _parsed(path.read_bytes())
         what = "a damaged file"
@@ -128,7 +129,7 @@ def _read(path: Path, strict: bool) -> Pointer | None:
         return None
     except OSError as error:
         found, what = None, f"none that can be read ({error.strerror})"
-    if found is None and strict:
+    if found is None:
         raise DataError(
             f"expected a seat in {path}, found {what}; delete it to go back to stack.toml, or to what the registry's "
             "ledger has of it"

@@ -1,11 +1,13 @@
 """A new model's way into a seat: the shadow, some runs, more, all of them, and a watch; out again where it does worse.
 
 What is due follows from how the seat stands, what was seen and the time alone, so that whoever looks does what is due:
-the desk after each run, `outcry models watch --once`, the night. Of several at once, one does it.
+the desk after each run, `outcry models watch --step`, the night. Of several at once, one does it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -28,6 +30,7 @@ HOURS = {0: 12, 5: 12, 25: 12}
 """Hours after which a step ends though few runs were seen, by the share of the challenger."""
 RUNS = {0: 20, 5: 20, 25: 50}
 """Runs of the challenger without an alarm after which a step ends."""
+UNSEEN = "`outcry stack status` shows whether it can be asked"
 log = structlog.get_logger()
 
 
@@ -59,16 +62,21 @@ def watched(pointer: Pointer) -> tuple[str, str]:
 
 
 def due(pointer: Pointer, record: Record, runs: int, now: datetime) -> Due:
-    """What is due in a seat whose watched model has this *record*, and was seen in *runs* since the seat stands so."""
+    """What is due in a seat whose watched model has this *record*, and was seen in *runs* since the seat stands so.
+
+    The clock seats nobody, nor ends a watch, without one run in traffic: who cannot be asked gives no alarm either.
+    """
     model, _ = watched(pointer)
     if not model:
         return Due(said="nothing is under way")
     if record.alarm:
         return Due(move="roll back", said=record.alarm)
     if not pointer.challenger:
-        if pointer.until and now >= pointer.until:
-            return Due(move="settle", said=f"no alarm in {record.runs} runs by the end of its watch")
-        return Due(said=f"watched until {pointer.until:%Y-%m-%d %H:%M} UTC" if pointer.until else "")
+        if pointer.watching(now):
+            return Due(said=f"watched until {pointer.until:%Y-%m-%d %H:%M} UTC")
+        if not runs:
+            return Due(said=f"held: it was not seen in one run since it stands there; {UNSEEN}")
+        return Due(move="settle", said=f"no alarm in {record.runs} runs by the end of its watch")
     return _step(pointer, record, runs, now)
 
 
@@ -81,8 +89,21 @@ def _step(pointer: Pointer, record: Record, runs: int, now: datetime) -> Due:
     if record.suspicion >= SUSPECT:
         return Due(said=f"held: the evidence against it is {record.suspicion:.3g}, and must fall below {SUSPECT:g}")
     after = next(step for step in STEPS if step > pointer.share)
+    if not runs and (after == STEPS[-1] or not record.runs):
+        return Due(said=f"held: it was not seen in one run since it stands there; {UNSEEN}")
     seen = f"no alarm in {runs} runs" if runs >= least else f"no alarm in {hours} h, in which {runs} runs were seen"
     return Due(move="advance", share=after, said=seen)
+
+
+@contextmanager
+def _quiet(**about: str) -> Generator[None]:
+    """Go on whatever goes wrong; the log says why."""
+    try:
+        yield
+    except OutcryError as error:
+        log.warning("a rollout was not looked at", reason=str(error), **about)
+    except Exception:
+        log.exception("a rollout was not looked at", **about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,33 +112,53 @@ class Rollouts:
 
     home: Path
     moves: Callable[[datetime], Moves]
+    _aside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "rollout"))
+    _going: dict[str, Future[None]] = field(default_factory=dict[str, Future[None]])
 
     def note(self, seen: Sequence[Observation], now: datetime) -> list[Standing]:
         """Keep what a run said of watched models, and do what is due; how those seats stood."""
-        if not seen:
-            return []
-        with observations.writing(self.home) as book:
-            for one in seen:
-                self._add(book, one, now)
-        return [self.step(role, now) for role in dict.fromkeys(one.role for one in seen)]
+        return [self.step(role, now) for role in self._kept(seen, now)]
 
     def after(self, run: str, sitting: Sitting, lapses: Mapping[str, Fault], now: datetime) -> None:
-        """`note` what a run of the desk said. Whatever goes wrong costs the run nothing; the log says why."""
-        try:
-            self.note(observed(run, sitting, lapses), now)
-        except OutcryError as error:
-            log.warning("a rollout was not looked at", run=run, reason=str(error))
-        except Exception:
-            log.exception("a rollout was not looked at", run=run)
+        """Keep what a run of the desk said, and take out at once who is to go; other steps follow beside the run.
+
+        Nobody's answer waits for the bytes of a whole model. Whatever goes wrong costs the run nothing; the log says
+        why.
+        """
+        with _quiet(run=run):
+            for role in self._kept(observed(run, sitting, lapses), now):
+                due = self.standing(role, now).due.move
+                if due == "roll back":
+                    self.step(role, now)
+                elif due != "stay" and (role not in self._going or self._going[role].done()):
+                    self._going[role] = self._aside.submit(self._go, role, now)
+
+    def _go(self, role: str, now: datetime) -> None:
+        with _quiet(role=role):
+            self.step(role, now)
+
+    def close(self) -> None:
+        """Wait for the step that is being done, if one is."""
+        self._aside.shutdown()
+
+    def _kept(self, seen: Sequence[Observation], now: datetime) -> list[str]:
+        """Keep what was seen; the roles that it is of."""
+        if seen:
+            with observations.writing(self.home) as book:
+                for one in seen:
+                    self._add(book, one, now)
+        return list(dict.fromkeys(one.role for one in seen))
 
     def step(self, role: str, now: datetime) -> Standing:
         """Do what is due in a seat; how it stood, and what was due. What cannot be done is put off, and said.
 
-        Where somebody else is at it already, that one does it: nobody's answer waits for the bytes of a whole model.
+        Where somebody else is at it already, that one does it. Who is to go goes whoever is at it.
         """
         stood = self.standing(role, now)
         if stood.due.move == "stay":
             return stood
+        if stood.due.move == "roll back":
+            return self._stepped(role, now)
         file = observations.path(self.home).with_name(f"rollout-{role}.lock")
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -149,10 +190,11 @@ class Rollouts:
         return Standing(role=role, pointer=pointer, model=model, other=other, record=record, runs=runs, due=told)
 
     def _add(self, book: Book, seen: Observation, now: datetime) -> None:
-        pointer = self._pointer(seen.role, now)
-        champion = {pointer.champion: pointer.previous} if pointer.until else {}
-        beside = {pointer.challenger: pointer.champion} | champion
-        book.add(seen, beside.get(seen.model, ""), now)
+        model, other = watched(self._pointer(seen.role, now))
+        if seen.model == model:
+            book.add(seen, other, now)
+        else:
+            book.keep(seen, now)
 
     def _do(self, stood: Standing, now: datetime) -> None:
         moves, role, model, what = self.moves(now), stood.role, stood.model, stood.due
@@ -178,13 +220,12 @@ class Rollouts:
         """
         held, there = pointer.records.get(model, ""), artifact.find(self.home, model)
         gather(self.home, there, now)
-        own = [r for r in vouched.records(self.home, there) if r["role"] == role]
+        own = vouched.records(self.home, there)
         number = next((int(r["number"]) for r in own if r["hash"] == held), 0)
-        if own and own[-1]["number"] > number and own[-1]["verdict"]["decision"] == vouched.REJECT:
+        if why := vouched.turned_down(own, role, number):
             raise UsageError(
-                f"record {own[-1]['number']} of the gate says {vouched.REJECT} of {model} since; `outcry models "
-                f"rollback {role}` takes it out, `outcry models promote {model} --role {role} --share 100 --record "
-                f"{number}` seats it all the same"
+                f"{why}; `outcry models rollback {role}` takes it out, `outcry models promote {model} --role {role} "
+                f"--share 100 --record {number}` seats it all the same"
             )
         return number
 

@@ -8,7 +8,7 @@ import structlog
 
 from openoutcry.core.errors import UsageError
 from openoutcry.serving import cards, roster
-from openoutcry.serving.registry import force, pointer
+from openoutcry.serving.registry import artifact, force, ledger, pointer
 from openoutcry.serving.registry.artifact import is_name
 from openoutcry.serving.registry.pointer import Pointer
 from openoutcry.serving.stack import HOUSE, SEATS, Seat, Served, Stack
@@ -100,7 +100,7 @@ def switch(
 
     *answers* says whether the model runs; *uncertified* seats it without a card, and is kept with the seat. Raises
     UsageError for a role or a model that there is not, one that does not fit the seat, that does not answer, or that
-    has no card for the role; then nothing was changed.
+    has no card for the role, DataError where a byte of a registered one is not as it was; then nothing was changed.
     """
     seat = named(role)
     if is_name(name) and seat != cards.FREE:
@@ -114,16 +114,21 @@ def switch(
             f"expected a model that answers, but {name} does not: `outcry stack up` starts it, or --force seats it all "
             "the same"
         )
-    before = seated(stack, home)[seat]
-    if (reason := cards.barred(stack, home, seat, name, before.uncertified)) and not uncertified:
+    known = seated(stack, home)[seat].uncertified
+    if (reason := cards.barred(stack, home, seat, name, known)) and not uncertified:
         raise UsageError(f"{reason}, or --uncertified seats it without")
-    previous = before.previous if before.champion == name else before.champion
-    told = {*before.uncertified, *([name] if reason else [])} & {name, previous}
-    moved = Pointer(
-        champion=name,
-        previous=previous,
-        records={who: before.records[who] for who in (name, previous) if who in before.records},
-        uncertified=tuple(sorted(told)),
-        over=stack.roles.get(seat, HOUSE),
-    )
-    return force.switched(home, seat, moved, now)
+    if is_name(name):
+        artifact.check(artifact.find(home, name))
+    with ledger.writing(home) as told:
+        before = standing(stack, seat, told.pointers().get(seat))  # whoever moved it meanwhile
+        previous = before.previous if before.champion == name else before.champion
+        moved = Pointer(
+            champion=name,
+            previous=previous,
+            records={who: before.records[who] for who in (name, previous) if who in before.records},
+            uncertified=tuple(sorted({*before.uncertified, *([name] if reason else [])} & {name, previous})),
+            over=stack.roles.get(seat, HOUSE),
+        )
+        moved = force.moved_to(told, now, ledger.Kind.SWITCHED, (seat, "", name, "by a person"), moved)
+    force.mend(home)
+    return moved

@@ -34,10 +34,11 @@ def keep(home: Path, there: Registered, number: int) -> Sealed:
 
 
 def looks(home: Path, there: Registered) -> dict[int, bool]:
-    """The numbers of the gate's records of an artifact, and whether each is kept with it."""
+    """The numbers of the gate's records of an artifact, and whether each is kept with it, byte by byte."""
     mark = f'"challenger":{json.dumps(there.name)}'.encode()
     found = [p for p in sorted(_source(home).glob("*.json")) if p.stem.isdecimal() and mark in p.read_bytes()]
-    return {int(path.stem): (there.folder / "records" / path.name).exists() for path in found}
+    kept = there.folder / "records"
+    return {int(path.stem): _content(kept / path.name) == path.read_bytes() for path in found}
 
 
 def _source(home: Path) -> Path:
@@ -45,9 +46,26 @@ def _source(home: Path) -> Path:
 
 
 def records(home: Path, there: Registered) -> list[Sealed]:
-    """The gate's records of an artifact, oldest first. Raises DataError for one that the gate's key did not sign."""
-    paths = sorted((there.folder / "records").glob("*.json"))
-    return [_opened(home, path.read_bytes(), path.name) for path in paths]
+    """The gate's records of an artifact that lie with it, oldest first by what they say of themselves.
+
+    Raises DataError for one that the gate's key did not sign.
+    """
+    found: list[Sealed] = []
+    for path in (there.folder / "records").glob("*.json"):
+        try:
+            found.append(_opened(home, _content(path), path.name))
+        except DataError as error:
+            again = f"`outcry models promote {there.name} --role {there.artifact.role}` copies it anew from the gate"
+            raise DataError(f"{error}; {again}") from None
+    return sorted((one for one in found if one["challenger"] == there.name), key=lambda one: one["number"])
+
+
+def turned_down(found: list[Sealed], role: str, number: int) -> str:
+    """Why the record *number* counts no more, given all that are *found*: the newest says REJECT; else empty."""
+    newest = next((one for one in reversed(found) if one["role"] == role), None)
+    if newest is None or newest["number"] <= number or newest["verdict"]["decision"] != REJECT:
+        return ""
+    return f"record {newest['number']} of the gate says {REJECT} of {newest['challenger']} since"
 
 
 def unvouched(stack: Stack, home: Path, role: str, name: str, record: str) -> str:
@@ -81,7 +99,7 @@ def fault(stack: Stack, role: str, name: str, record: Sealed) -> str:
     if record["sides"][1]["models"].get(role) != identity(stack, name):
         return (
             f"record {record['number']} of the gate is not of {name} as it is served now: its files, its base, or its "
-            "settings in the stack file are others; have the gate look again"
+            "settings in the stack file are others; register it anew if one is damaged, else have the gate look again"
         )
     looked, now = record["sides"][1].get("decoding", {}), stack.serving(name).model_dump(mode="json", include=DECODING)
     if odd := sorted(key for key in now if looked.get(key, now[key]) != now[key]):
@@ -90,6 +108,13 @@ def fault(stack: Stack, role: str, name: str, record: Sealed) -> str:
             "file has now: set it back, or have the gate look again"
         )
     return ""
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _opened(home: Path, content: bytes, name: str) -> Sealed:

@@ -25,8 +25,10 @@ WORSE = 0.10
 """How much above what is allowed a rate begins to matter."""
 FIRST, ROW = 5, 5
 """The hard floor: runs that are looked at together at the start, and failures in a row."""
-RARE_FIRST, RARE_ROW = 0.02, 1e-4
-"""How rare what the floor is made of must be at what is allowed; else the floor lies deeper."""
+RARE_FIRST, RARE_ROW = 0.02, 1e-3
+"""How rare what the floor is made of must be at what is allowed; else the floor lies deeper. A row is looked for after
+each run, so the one that ends at run n is to be as rare as RARE_ROW / n: 0.3 % in all over a day at ten runs a minute.
+"""
 PATIENCE, LEAST = 1.5, 20
 """A run is slow that takes so many times the 95th percentile of the other model's, of which so many are known."""
 WARM = 10
@@ -103,18 +105,22 @@ class Record(Frozen):
         return found if found.alarm else found.model_copy(update={"alarm": _alarm(found, allowed)})
 
 
-def allowed(other: Record, seconds: Collection[float] = ()) -> Allowed:
-    """What is allowed beside the record of the *other* model, and the *seconds* of its runs.
+def allowed(other: Mapping[frozenset[str], int], seconds: Collection[float] = ()) -> Allowed:
+    """What is allowed beside the *other* model, by how many of its runs failed in which ways, and *seconds* of its own.
 
     A rate is what that model's is, with SURE probability, at most: its failures beside those of WEIGHT runs at RATE.
     """
-    rates: dict[Fault, float] = {
-        kind: _bound(other.of(kind).failed, other.of(kind).runs) for kind in KINDS if kind != "slow"
-    }
+    runs = sum(other.values())
+
+    def bound(*kinds: str) -> float:
+        return _bound(sum(count for faults, count in other.items() if not faults.isdisjoint(kinds)), runs)
+
+    bad: list[Fault] = [kind for kind in KINDS if kind != "slow"]
+    rates: dict[Fault, float] = {kind: bound(kind) for kind in bad}
     late = sorted(s for s in seconds if s > 0)
     slow = PATIENCE * late[min(int(0.95 * len(late)), len(late) - 1)] if len(late) >= LEAST else 0.0
     rates["slow"] = 2 * RATE
-    return Allowed(rates=rates, any=_bound(other.failed, other.runs), seconds=slow)
+    return Allowed(rates=rates, any=bound(*bad), seconds=slow)
 
 
 def _bound(failed: int, runs: int) -> float:
@@ -138,7 +144,7 @@ def _alarm(record: Record, allowed: Allowed) -> str:
     """Why the model is to go; empty where it may stay."""
     if record.runs <= FIRST and record.failed >= _few(allowed.any):
         return f"{record.failed} of its first {record.runs} runs failed ({_worst(record)})"
-    if record.row >= max(ROW, math.ceil(math.log(RARE_ROW) / math.log(allowed.any))):
+    if record.row >= row(record.runs, allowed.any):
         return f"its last {record.row} runs failed ({_worst(record)})"
     for kind in KINDS:
         stream = record.of(kind)
@@ -148,6 +154,11 @@ def _alarm(record: Record, allowed: Allowed) -> str:
                 f"(evidence {stream.evidence:.3g}, limit {LIMIT:.0f})"
             )
     return ""
+
+
+def row(runs: int, rate: float) -> int:
+    """Failures in a row that are too many at the end of so many *runs*, where *rate* of them may fail."""
+    return max(ROW, math.ceil(math.log(RARE_ROW / runs) / math.log(rate)))
 
 
 def _few(rate: float) -> int:

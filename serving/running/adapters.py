@@ -29,12 +29,18 @@ def loaded(stack: Stack, home: Path, name: str) -> str:
 
 
 def await_loaded(
-    stack: Stack, home: Path, name: str, seconds: float = 300.0, watch: Callable[[str], None] = lambda _: None
+    stack: Stack,
+    home: Path,
+    name: str,
+    seconds: float = 300.0,
+    watch: Callable[[str], None] = lambda _: None,
+    check: Callable[[], None] = lambda: None,
 ) -> str:
     """Wait until *name* can be asked on each ready replica, or at most *seconds*: why it cannot, or nothing.
 
-    An Ollama that does not have it is given it. *watch* is told of each new reason. Raises UsageError for a model that
-    there is not, DataError where a byte of it is not as it was registered.
+    An Ollama that does not have it is given it. *watch* is told of each new reason, *check* is called at each look and
+    may raise to end the wait. Raises UsageError for a model that there is not, DataError where a byte of it is not as
+    it was registered.
     """
     served = stack.serving(name)
     if not artifact.is_name(name):
@@ -46,6 +52,7 @@ def await_loaded(
     control.poke(home)
     begun, said = time.monotonic(), ""
     while True:
+        check()
         reason, final = _state(stack, home, name)
         waited = time.monotonic() - begun
         if not reason or (final and waited > min(SURE, seconds)) or waited >= seconds:

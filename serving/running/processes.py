@@ -1,6 +1,6 @@
 """The processes of a desk's stack, found by what their environment says, so that none is ever lost.
 
-Every process that a desk starts carries `OUTCRY_STACK`, a digest of its data folder; a replica carries a tag in
+Every process that a desk starts carries `OUTCRY_KEPT_BY`, a digest of its data folder; a replica carries a tag in
 `OUTCRY_REPLICA` too. Both are inherited, so that an engine whose server was killed is found as well.
 """
 
@@ -8,7 +8,7 @@ import hashlib
 import os
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from openoutcry.core.evidence import Frozen
 
-STACK = "OUTCRY_STACK"
+STACK = "OUTCRY_KEPT_BY"
 REPLICA = "OUTCRY_REPLICA"
 
 
@@ -112,13 +112,3 @@ def _told(processes: Iterable[psutil.Process], number: int) -> list[psutil.Proce
             process.send_signal(number)
             told.append(process)
     return told
-
-
-def memory(processes: Sequence[psutil.Process]) -> int:
-    """Bytes that processes hold in memory together; on Linux each counts its part of what they share."""
-    total = 0
-    for process in processes:
-        with suppress(psutil.Error):
-            held = process.memory_full_info()
-            total += getattr(held, "pss", held.rss)
-    return total

@@ -83,7 +83,7 @@ class Watched:
     def _asked(self, asked: Wanted, counts: Mapping[str, int]) -> object:
         own = {name: count for name, count in counts.items() if name in asked.models}
         due = [name for name, (_, until) in self._leaving.items() if until > self._now()]
-        return asked.token, own, due
+        return asked.token, asked.stack is None, own, due  # an asking that ends keeps its token
 
     def _looked(self, asked: Wanted, counts: Mapping[str, int]) -> ToRun:
         """Of whole models those in a seat, and the newest for each model that they are to stand in for, once."""
@@ -162,7 +162,7 @@ def _grown(found: ToRun, more: Iterable[Served], counts: Mapping[str, int]) -> T
     for served in more:
         assert wanted.stack
         stack = wanted.stack.model_copy(update={"models": {**wanted.stack.models, served.name: served}})
-        before, after = (plan.plan(_idle(one, [*whole, served.name]), here) for one in (wanted.stack, stack))
+        before, after = (plan.plan(one, here) for one in (wanted.stack, stack))
         fault = _crowded(before, after, served.name, counts)
         try:
             identity = "" if fault else launch.identity(stack, served, launch.gpu(served))
@@ -175,12 +175,6 @@ def _grown(found: ToRun, more: Iterable[Served], counts: Mapping[str, int]) -> T
         wanted = wanted.model_copy(update={"stack": stack, "identities": identities})
         whole.append(served.name)
     return found.model_copy(update={"wanted": wanted, "whole": tuple(whole), "lacking": lacking})
-
-
-def _idle(stack: Stack, whole: Iterable[str]) -> Stack:
-    """The stack to plan with: registered models take no cores of their own, as they share the work of their base."""
-    light = {name: stack.models[name].model_copy(update={"cores": 0}) for name in whole if name in stack.models}
-    return stack.model_copy(update={"models": {**stack.models, **light}})
 
 
 def _crowded(before: Plan, after: Plan, name: str, counts: Mapping[str, int]) -> str:

@@ -1,12 +1,10 @@
 """Looks at a running stack, and what the autoscaler would decide; nothing is changed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-from openoutcry.core.errors import ModelError
-from openoutcry.serving import roster
-from openoutcry.serving.looks import Look, look
+from openoutcry.serving import looks, roster
 from openoutcry.serving.planning.autoscale import Decision, Pace, decide
 from openoutcry.serving.planning.plan import fits
 from openoutcry.serving.planning.planned import Plan
@@ -16,18 +14,6 @@ from openoutcry.serving.transport import Transport
 
 LIVING = (State.STARTING, State.READY, State.WAITING)
 """States of a replica that is to serve, now or soon."""
-
-
-async def looks(transport: Transport, urls: Sequence[str]) -> list[Look | None]:
-    """A look at each replica; None for one whose metrics cannot be had."""
-
-    async def one(url: str) -> Look | None:
-        try:
-            return await look(transport, url)
-        except ModelError:
-            return None
-
-    return list(await asyncio.gather(*map(one, urls)))
 
 
 async def decisions(
@@ -47,7 +33,7 @@ async def decisions(
             replicas = sum(r.model == model.name and r.state in LIVING for r in standing.replicas)
             if not replicas:
                 continue
-            seen = await looks(transport, standing.ready(model.name))
+            seen = await looks.every(transport, standing.ready(model.name))
             room = fits(planned, model.name, replicas + 1)
             decision = decide(model, seen, replicas, room, paces.get(model.name, Pace()), loop.time())
             paces[model.name] = decision.pace

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import structlog
 
-from openoutcry.core.errors import ModelError
 from openoutcry.serving import looks
 from openoutcry.serving.looks import Look
 from openoutcry.serving.planning import autoscale
@@ -50,14 +49,7 @@ class Scaler:
         self._looked = time.monotonic()
         for model in models:
             if model.name in self._counts:
-                seen = await asyncio.gather(*(self._seen(url) for url in roster.ready(model.name)))
-                await self._decide(stack, model, seen)
-
-    async def _seen(self, url: str) -> Look | None:
-        try:
-            return await looks.look(self._transport, url)
-        except ModelError:
-            return None
+                await self._decide(stack, model, await looks.every(self._transport, roster.ready(model.name)))
 
     async def _decide(self, stack: Stack, model: Served, seen: Sequence[Look | None]) -> None:
         count = self._counts[model.name]

@@ -14,7 +14,6 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import structlog
 from filelock import FileLock, Timeout
 
@@ -64,7 +63,7 @@ class Supervisor:
         found = await asyncio.to_thread(processes.marked, self._home)
         self._read(first=True)
         await self._look_up()
-        self._adopt(found)
+        await self._adopt(found)
         swept = loop.time()
         while await self._looked():
             if loop.time() - swept > self._pace.sweep:
@@ -74,6 +73,7 @@ class Supervisor:
                 await asyncio.wait_for(self._poked.wait(), self._pace.look)
             self._poked.clear()
             await self._scale()
+        await self._sweep()
         self._publish()
 
     def end(self) -> None:
@@ -82,10 +82,12 @@ class Supervisor:
         self.poke()
 
     def poke(self) -> None:
-        """Look now."""
+        """Look now, and try what failed once more."""
+        for keeper in self._keepers.values():
+            keeper.retry()
         self._poked.set()
 
-    def _adopt(self, found: list[processes.Marked]) -> None:
+    async def _adopt(self, found: list[processes.Marked]) -> None:
         """Take over what an earlier supervisor left. What belongs to no server any more is stopped."""
         known = {entry.pid: entry for entry in roster.read(self._home).replicas}
         for one in found:
@@ -96,7 +98,7 @@ class Supervisor:
                 self._keepers[place] = Keeper(self._ground, one.tag, same, one.process)
         kept = self._tags()
         if strays := [one for one in found if one.tag and one.tag not in kept]:
-            processes.stop((one.process for one in strays), self._pace.grace)
+            await asyncio.to_thread(processes.stop, [one.process for one in strays], self._pace.grace)
         for keeper in self._keepers.values():
             if served := self._wanted.models.get(keeper.tag.model):
                 assert self._wanted.stack
@@ -182,12 +184,15 @@ class Supervisor:
             log.exception("the number of replicas stays as it is")
 
     async def _sweep(self) -> None:
-        """Stop processes that carry a tag which nobody keeps."""
-        found = await asyncio.to_thread(processes.marked, self._home)
-        kept = self._tags()
-        if strays := [one for one in found if one.tag and one.tag not in kept]:
-            log.warning("strays stopped", pids=[one.pid for one in strays])
-            await asyncio.to_thread(processes.stop, [one.process for one in strays], self._pace.grace)
+        """Stop processes that carry a tag which nobody keeps. A fault in that leaves them to the next time."""
+        try:
+            found = await asyncio.to_thread(processes.marked, self._home)
+            kept = self._tags()
+            if strays := [one for one in found if one.tag and one.tag not in kept]:
+                log.warning("strays stopped", pids=[one.pid for one in strays])
+                await asyncio.to_thread(processes.stop, [one.process for one in strays], self._pace.grace)
+        except Exception:
+            log.exception("processes that nobody keeps may be left")
 
     def _all(self) -> list[Keeper]:
         return [*self._keepers.values(), *(keeper for keeper, _ in self._leaving.values())]
@@ -210,13 +215,12 @@ class Supervisor:
             stack=self._wanted.source,
             digest=self._answered,
             supervisor=os.getpid(),
-            born=psutil.Process().create_time(),
             replicas=tuple(entries),
             lacking=self._found.lacking,
         )
         try:
             if now != roster.read(self._home):
-                roster.write(self._home, now)
+                roster.write(self._home, now, make=False)  # it may have gone since that look
         except OSError as error:  # a full disk is no reason to stop; it is written with the next look
             self._complain("the roster could not be written", str(error))
 

@@ -52,6 +52,10 @@ class Adapters:
         """It is a new server: all is tried at once."""
         self._due, self._unnamed, self._hidden = {}, {}, set()
 
+    def retry(self) -> None:
+        """Let the next look try what failed, however short ago."""
+        self._due.clear()
+
     async def brought(self, url: str, served: Served, offer: Offer) -> AsyncGenerator[Loaded]:
         """Load what is missing and unload what has long not been named; how it stands, after each step.
 

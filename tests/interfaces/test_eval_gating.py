@@ -117,6 +117,7 @@ def test_the_plan_says_what_the_look_can_see_and_why_it_may_not_begin(outcry: Ru
     assert done.exit_code == 2
     assert "odd for the seat risk against the champion house, and the anchor house over 1 case in 1 cluster" in told
     assert re.search(r"can see a gain of [\d.]+ points or more, with a power of 80 %; one of 5.0 matters", told)
+    assert "holds to no category worse by 10 points than the champion or the anchor, at one-sided 5 %" in told
     assert "it may not begin: expected at least 300 cases of safety; the suite mine.toml has 1" in told
     assert json.loads(outcry(*GATE, "--plan", "--json").stdout)["look"] == planned(tmp_path / "home").look
     assert not (tmp_path / "home" / "evals").exists()
@@ -124,8 +125,10 @@ def test_the_plan_says_what_the_look_can_see_and_why_it_may_not_begin(outcry: Ru
     page = outcry(*GATE, "--plan", "--html", "p.html")
     assert (page.exit_code, page.stderr.count("\n"), (tmp_path / "p.html").exists()) == (2, 1, False)
     outcry("run", "mine.toml")
+    (broken := tmp_path / "home" / "evals" / "mine-of-another-version").mkdir()
+    (broken / "plan.json").write_text("{}")  # the newest
     assert "of mine, then" in (again := " ".join(outcry(*GATE, "--plan").stdout.split()))
-    assert "; about 1 s, by an earlier run of mine" in again
+    assert re.search(r"; about \d+ s, by an earlier run of mine", again)
 
 
 def test_a_look_needs_a_seat(outcry: Run) -> None:
@@ -155,6 +158,14 @@ def test_the_exit_code_is_that_of_the_verdict(outcry: Run, tmp_path: Path, decis
     ]
     assert "can see" in done.stderr
     assert json.loads(outcry(*GATE, "--json").stdout)["verdict"]["decision"] == decision
+
+
+def test_a_page_is_said_not_to_be_written_only_where_none_is(outcry: Run, tmp_path: Path) -> None:
+    refused = outcry(*GATE, "--html", "p.html")
+    assert (refused.exit_code, "no page is written to p.html" in refused.stderr) == (2, True)
+    keep(tmp_path / "home", "REJECT")
+    taken = outcry(*GATE, "--html", "p.html")
+    assert ("no page" in taken.stderr, (tmp_path / "p.html").exists()) == (False, True)
 
 
 def test_records_are_listed_and_shown_again(outcry: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from openoutcry.eval.ablation import Ablation, Arm
 from openoutcry.eval.comparison import Difference
 from openoutcry.eval.lineup import SEATS
 from openoutcry.eval.outcome import Check, Outcome
-from openoutcry.eval.runner import LEDGER, Plan, Progress
+from openoutcry.eval.runner import PLAN, Plan, Progress
 from openoutcry.eval.runner import Run as StoredRun
 from openoutcry.interfaces import eval_page, eval_pictures, eval_runs_text, eval_text
 from openoutcry.interfaces.eval_watch import Watch
@@ -83,6 +83,7 @@ def test_an_ablation_is_shown_in_words_and_as_a_page(
             arm("buy and hold", 0.7, difference("overall", -0.2, -0.3, -0.1)),
         ),
         verdict="The floor earns its keep: not <b>here</b>.",
+        left_out=3,
     )
     asked: list[dict[str, object]] = []
 
@@ -93,17 +94,18 @@ def test_an_ablation_is_shown_in_words_and_as_a_page(
     monkeypatch.setattr("openoutcry.eval.ablation.ablate", ablate)
     done = outcry("ablate", "mine.toml", "--model", "risk=house", "--epochs", "2", "--html", "a.html")
     assert done.exit_code == 0, done.output
-    assert (asked[0]["chosen"], asked[0]["epochs"], asked[0]["limit"]) == ({"risk": "house"}, 2, 8)
+    assert (asked[0]["chosen"], asked[0]["epochs"], asked[0]["concurrency"]) == ({"risk": "house"}, 2, 8)
     assert done.stdout.startswith("mine: The floor earns its keep\n")
-    assert "one call" not in done.stdout, "no model sat that could have been asked"
+    assert "\nLeft out: 3 cases that ask" in done.stdout
     assert re.search(r"^coordinator +9 +90\.0 % +- +- +0\.2000 +75\.0 % +0\.0 +1,234 ", done.stdout, re.MULTILINE)
     assert re.search(r"^buy and hold +9 +70\.0 % +-20\.0 +-30\.0 to -10\.0 +- +- ", done.stdout, re.MULTILINE)
     text = (tmp_path / "a.html").read_text(encoding="utf-8")
     assert "buy and hold</th>" in text
-    assert json.loads(outcry("ablate", "mine.toml", "--json").stdout)["arms"][1]["difference"]["high"] == -0.1
+    assert json.loads(outcry("ablate", "mine.toml", "--json").stdout)["arms"][2]["difference"]["high"] == -0.1
     page = eval_page.ablation(found)
     assert "The floor earns its keep</h1>" in page
     assert "Not &lt;b&gt;here&lt;/b&gt;." in page
+    assert "Left out: 3 cases" in page
 
 
 def outcome(score: float) -> Outcome:
@@ -167,7 +169,7 @@ def test_what_cannot_be_told_apart_is_said_so() -> None:
 
 def test_a_long_lineup_is_cut_to_the_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    (tmp_path / LEDGER).touch()
+    (tmp_path / PLAN).touch()
     name = ", ".join(f"{seat}=a-model-with-a-long-name" for seat in SEATS)
     plan = Plan(
         suite="mine", bank="dev", rotation="", cases="c", count=1, data="d", lineups={name: {}}, decoding={},

@@ -1,6 +1,7 @@
 """`outcry eval` about runs: what is played, kept, shown again and compared; and its pages, as a browser shows them."""
 
 import json
+import os
 import re
 import signal
 from collections.abc import Callable
@@ -98,7 +99,7 @@ def test_a_run_goes_on_where_it_was_stopped(outcry: Run, tmp_path: Path, monkeyp
 
     with monkeypatch.context() as patched:
         patched.setattr(Watch, "__call__", stop)
-        stopped = outcry("run", "mine.toml", "--limit", "1")
+        stopped = outcry("run", "mine.toml", "--concurrency", "1")
     assert (stopped.exit_code, "the same command goes on from here" in stopped.stderr) == (130, True)
     shown = outcry("report")
     assert shown.stdout.startswith("Unfinished, 1 of 2 played; the command that began it goes on from there\nhouse: ")
@@ -109,7 +110,7 @@ def test_a_run_goes_on_where_it_was_stopped(outcry: Run, tmp_path: Path, monkeyp
     warned = outcry("compare", outcry("runs").stdout.splitlines()[1].split()[0], "last", "--html", "c.html")
     assert "is unfinished: 1 of 2 played" in warned.stderr
     assert "is unfinished: 1 of 2 played" in (tmp_path / "c.html").read_text(encoding="utf-8")
-    on = outcry("run", "mine.toml", "--limit", "1").stderr
+    on = outcry("run", "mine.toml", "--concurrency", "1").stderr
     assert "goes on: 1 of 2 were played before" in on
     assert "mine, 1 not right: 2 of 2" in on, "the one that is not right is counted, whichever half it was in"
 
@@ -200,7 +201,7 @@ def test_what_cannot_be_done_is_one_line(outcry: Run, words: list[str], said: st
 def test_stored_runs_are_listed_and_shown_again(outcry: Run, odd: str, tmp_path: Path) -> None:
     played = outcry("run", "mine.toml")
     rows = outcry("runs").stdout.splitlines()
-    assert re.split(r"\s{2,}", rows[0]) == ["run", "lineup", "played", "score", "last change (UTC)"]
+    assert re.split(r"\s{2,}", rows[0]) == ["run", "lineup", "played", "score", "begun (UTC)"]
     assert re.search(r" 2 of 2 +50\.0 % +\d{4}-\d\d-\d\d \d\d:\d\d$", rows[2])
     assert rows[1].startswith(odd)
     assert "\u202e" not in rows[1]
@@ -211,10 +212,19 @@ def test_stored_runs_are_listed_and_shown_again(outcry: Run, odd: str, tmp_path:
     listed = json.loads(outcry("runs", "--json").stdout)
     assert list(listed) == [odd, name]
     assert (listed[name]["played"], listed[name]["total"], listed[name]["scores"]) == (2, 2, {"house": 0.5})
-    (tmp_path / "home" / "evals" / odd / runner.LEDGER).write_bytes(b"x" * 4096)
+    os.utime(tmp_path / "home" / "evals" / name / runner.PLAN, (1.6e9, 1.6e9))
+    assert json.loads(outcry("runs", "--json").stdout)[name]["begun"] == "2020-09-13T12:26:40+00:00"
+
+
+@pytest.mark.parametrize(
+    ("file", "said"), [(runner.LEDGER, "its ledger cannot be read"), (runner.PLAN, "its plan cannot be read")]
+)
+def test_one_broken_run_hides_no_other(outcry: Run, odd: str, tmp_path: Path, file: str, said: str) -> None:
+    outcry("run", "mine.toml")
+    (tmp_path / "home" / "evals" / odd / file).write_bytes(b"x" * 4096)
     rest = outcry("runs")
-    assert (rest.exit_code, name in rest.stdout, odd in rest.stdout) == (0, True, False)
-    assert "its ledger cannot be read" in rest.stderr
+    assert (rest.exit_code, "mine-" in rest.stdout, odd in rest.stdout) == (0, True, False)
+    assert said in rest.stderr
 
 
 def test_a_transcript_is_printed(outcry: Run, odd: str) -> None:

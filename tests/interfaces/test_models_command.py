@@ -66,6 +66,13 @@ url = "{ollama}"
 [models.far]
 engine = "endpoint"
 url = "http://127.0.0.1:9"
+[models.abroad]
+engine = "endpoint"
+url = "http://192.0.2.7:8000"
+[models.talker-abroad]
+engine = "ollama"
+weights = "qwen:8b"
+url = "http://192.0.2.7:11434"
 [roles]
 analyst = "big"
 risk = "big-risk"
@@ -85,7 +92,8 @@ def test_every_model_is_listed_with_its_seats(outcry: Run, stack: str, tmp_path:
     done = outcry("list", "--json")
     assert done.exit_code == 0, done.output
     rows = {row["name"]: row for row in json.loads(done.stdout)}
-    assert list(rows) == ["house", "big", "big-risk", "tone", "talker", "far", "spare:1b", "kept"]
+    stacked = ["big", "big-risk", "tone", "talker", "far", "abroad", "talker-abroad"]
+    assert list(rows) == ["house", *stacked, "spare:1b", "kept"]
     assert rows["house"]["seats"] == ["coordinator", "reader", "embedder"]
     assert rows["big"]["seats"] == ["analyst", "(risk)"]
     assert rows["big-risk"]["seats"] == ["risk"]
@@ -96,6 +104,8 @@ def test_every_model_is_listed_with_its_seats(outcry: Run, stack: str, tmp_path:
         "tone": "not running",
         "talker": "ready",
         "far": "away",
+        "abroad": "not allowed",
+        "talker-abroad": "away",
         "spare:1b": "not loaded",
         "kept": "pulled",
     }

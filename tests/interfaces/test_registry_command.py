@@ -4,19 +4,21 @@ import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
 from openoutcry.core.errors import UsageError
-from openoutcry.interfaces import rollout_command
+from openoutcry.interfaces import registry_command, rollout_command
 from openoutcry.interfaces.lineups import TRIAL
 from openoutcry.interfaces.models_command import models
-from openoutcry.serving.registry import artifact, pointer
+from openoutcry.serving.registry import artifact, pointer, seats
+from openoutcry.serving.registry.moves import Moves
 from openoutcry.serving.running import adapters
 from openoutcry.trial import Trial
-from tests.serving.trained import Trained, trained
+from tests.serving.trained import NOW, Trained, trained
 
 Run = Callable[..., Result]
 STACK = 'uncertified = true\n[models.nano]\nweights = "./base"\n[models.spare]\nweights = "./spare"\n'
@@ -103,6 +105,23 @@ def test_promote_from_the_shadow_into_the_seat_and_back(outcry: Run, at: Trained
     assert "quarantined: it is slow" in said(outcry("promote", name, "--role", "risk"))
     rows = {row["name"]: row["state"] for row in json.loads(outcry("list", "--json").stdout)}
     assert rows[name] == "quarantined"
+
+
+def test_a_rollback_of_a_seat_that_was_moved_meanwhile_says_so(
+    outcry: Run, at: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = taken(outcry, at, "one")
+    at.record(name)
+    outcry("promote", name, "--role", "risk", "--share", "100", "--force")
+    real = registry_command._moves  # pyright: ignore[reportPrivateUsage]
+
+    def meanwhile(*given: Any) -> Moves:
+        seats.switch(at.stack, at.home, "risk", "nano", answers=True, now=NOW)
+        return real(*given)
+
+    monkeypatch.setattr(registry_command, "_moves", meanwhile)
+    assert f"was moved meanwhile, and {name} stays in it; look again" in said(outcry("rollback", "risk"))
+    assert pointer.read(at.home)["risk"].names == ("nano", name)
 
 
 def test_unusual_terms_need_a_word(outcry: Run, at: Trained) -> None:

@@ -157,18 +157,6 @@ def test_a_settlement_as_json_holds_it_all() -> None:
     assert "\x1b" not in result.stdout and result.stderr == ""
 
 
-def test_progress_is_told_after_a_while_and_not_before(capsys: pytest.CaptureFixture[str]) -> None:
-    soon = settlement.Progress("looked at")
-    soon(1, 2)
-    assert capsys.readouterr().err == ""
-    late = settlement.Progress("looked at")
-    late._next -= settlement.PATIENCE  # pyright: ignore[reportPrivateUsage] as if it had begun earlier
-    late(1_500, 2_000)
-    late(1_501, 2_000)
-    late.end()
-    assert capsys.readouterr().err == "  looked at: 1,500 of 2,000\n"
-
-
 def test_the_scoreboard_shows_every_number_of_a_record() -> None:
     shown = call(settlement.scoreboard, Double(NOTHING, board()), "--as-of", "2022-06-30")
     lines = shown.stdout.splitlines()

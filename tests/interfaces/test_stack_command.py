@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from openoutcry.core.errors import ModelUnreachable, UsageError
 from openoutcry.interfaces.doctor_command import doctor
 from openoutcry.interfaces.models_command import models
 from openoutcry.interfaces.stack_command import stack
+from openoutcry.serving import roster
 from openoutcry.serving.running import control, processes
 
 
@@ -103,7 +105,14 @@ def test_a_stack_file_that_is_broken_keeps_nobody_from_stopping_what_runs(rig: A
 def test_up_that_is_taken_down_meanwhile_does_not_say_that_all_is_well(rig: Any, outcry: Any) -> None:
     rig.stack()
     rig.mood("slow")
-    below = threading.Timer(3, lambda: control.down(rig.home, lambda _: None))
+
+    def down() -> None:
+        deadline = time.monotonic() + 60
+        while not roster.read(rig.home).replicas and time.monotonic() < deadline:
+            time.sleep(0.05)
+        control.down(rig.home, lambda _: None)
+
+    below = threading.Thread(target=down)
     below.start()
     found = outcry("up")
     below.join()

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from openoutcry.core.logs import configure
 from openoutcry.core.settings import Settings
 from openoutcry.desk import Desk
-from openoutcry.interfaces.logs import configure
 from openoutcry.memory.embedder import bundled
 from openoutcry.serving import roster
 from openoutcry.serving import stack as stacks

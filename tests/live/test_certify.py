@@ -8,7 +8,7 @@ from openoutcry.serving.stack import load
 from tests.live.box import AS_OF, QUESTION, Box
 
 PASSED = {"tool call", "schema", "no needless call", "determinism"}
-"""What a model of five million weights that knows the desk's prompts alone can do."""
+"""What a model of a million weights that knows the desk's prompts alone can do."""
 FAILED = {"long context", "several calls", "numeracy"}
 """What it cannot: find a word in a long prompt, use a tool it never saw, pick among figures that it was not taught."""
 

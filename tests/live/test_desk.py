@@ -29,6 +29,13 @@ async def looked(box: Box) -> list[Look]:
     return [await look(transport, url) for url in box.urls("nano")]
 
 
+async def busy(box: Box, work: asyncio.Task[Any], index: int = 0) -> None:
+    """Wait until a replica of nano is at work on a request."""
+    while not (await looked(box))[index].running:
+        assert not work.done(), "it is through already"
+        await asyncio.sleep(0.02)
+
+
 def called(bundle: Bundle, role: str) -> list[str]:
     """The tools that a role's model called, as the server's parser gave them."""
     parts = [p for c in bundle.calls if c.role == role for p in c.response.get("parts", [])]
@@ -113,7 +120,7 @@ async def test_replicas_share_the_work_and_one_that_dies_loses_nothing(box: Box)
         grown = [after[url] - before[url] for url in before]
         assert min(grown) > 0.2 * sum(grown), grown
         work = asyncio.create_task(desk.ask_many([f"How risky is {t} over the next 9 days?" for t in tickers], AS_OF))
-        await asyncio.sleep(2)
+        await busy(box, work, index=1)
         _kill(box, "nano", index=1)
         reports = await work
     assert not [r for r in reports if isinstance(r, Exception)]
@@ -124,7 +131,7 @@ async def test_replicas_share_the_work_and_one_that_dies_loses_nothing(box: Box)
 async def test_all_dead_in_mid_request_degrades_and_then_recovers(box: Box) -> None:
     with box.desk() as desk:
         work = asyncio.create_task(desk.ask("How risky is CVX over the next 7 days?", AS_OF))
-        await asyncio.sleep(1.0)
+        await busy(box, work)
         _kill(box, "nano")
         report = await work
         assert report.headline

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from openoutcry.core.logs import configure
 from openoutcry.core.settings import Settings
 from openoutcry.eval import runner
 from openoutcry.eval.gate import chain
@@ -24,10 +25,9 @@ from openoutcry.eval.gate.session import Gate
 from openoutcry.eval.outcome import Outcome
 from openoutcry.eval.runner import Run
 from openoutcry.eval.terms import Status, Terms
-from openoutcry.interfaces.logs import configure
 from openoutcry.serving.running import processes
 from openoutcry.trial import Trial
-from tests.live.box import Box
+from tests.live.box import PATIENCE, Box
 
 CASE = """
 [[scenario]]
@@ -183,7 +183,7 @@ def where(call: dict[str, Any]) -> str:
 def test_a_server_that_is_killed_fails_cases_and_the_same_command_goes_on(box: Box, tmp_path: Path) -> None:
     """The server is killed once a few cases are played, and the command once some have failed for it."""
     own = written(tmp_path / "killed", SHOWS, range(2, 22))
-    command = ("eval", "run", str(own), "--model", "risk=nano-risk", "--limit", "2")
+    command = ("eval", "run", str(own), "--model", "risk=nano-risk", "--concurrency", "2")
     there, not_right = 0, 0
     with begun(box, *command) as running:
         for line in running.stderr or ():
@@ -218,7 +218,7 @@ def begun(box: Box, *arguments: str) -> Generator[subprocess.Popen[str]]:
     desk.write_text(f"home = {json.dumps(str(box.home))}\nstack = {json.dumps(str(box.file()))}\n")
     words = [sys.executable, "-m", "openoutcry.cli", "--desk", str(desk), *arguments]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
-        end = Timer(120, running.kill)
+        end = Timer(PATIENCE, running.kill)
         end.start()
         try:
             yield running

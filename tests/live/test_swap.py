@@ -29,13 +29,13 @@ SPARE = "max_tokens = 512\nspare_adapters = 2\n"
 
 
 class Swapping(Box):
-    """The box with nano alone, and places for two adapters that come while it runs."""
+    """The box with nano alone, one replica of it whatever came before, and places for two adapters that come later."""
 
     def file(self, **_: Any) -> Path:
         """The stack file."""
         text = super().file(alone=True).read_text()
         path = self.home.parent / "stack-spare.toml"
-        path.write_text(text.replace("max_tokens = 512\n", SPARE))
+        path.write_text(text.replace("max_tokens = 512\n", SPARE).replace("max = 2", "max = 1"))
         return path
 
 

@@ -5,7 +5,7 @@ the gate says PROMOTE, and the open desk answers it. What was poisoned is reject
 import asyncio
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnknownVariableType]
 
+from openoutcry.core.logs import configure
 from openoutcry.core.report import Finding, Report
 from openoutcry.core.settings import Settings
 from openoutcry.desk import Desk
@@ -21,7 +22,6 @@ from openoutcry.eval.gate.record import Record
 from openoutcry.eval.gate.session import Gate
 from openoutcry.eval.suite import load
 from openoutcry.eval.terms import Status, Terms
-from openoutcry.interfaces.logs import configure
 from openoutcry.serving import stack as stacks
 from openoutcry.serving.digest import digest
 from openoutcry.serving.registry import pointer
@@ -96,13 +96,13 @@ class Wheel(Trained):
             own, safe = str(self.root / "asked"), str(self.root / "walls")
             planned = gate.plan("risk", name, anchor="house", suite=own, safety=safe, terms=TERMS)
             assert planned.refused == ""
-            return await gate.run(planned, limit=16)
+            return await gate.run(planned, concurrency=16)
         finally:
             trial.close()
 
     def at(self) -> Moves:
         """What moves the seats now."""
-        return self.moves().at(self.now)
+        return replace(self.moves(), now=self.now)
 
     def broken(self, good: Registered) -> Registered:
         """An adapter as it comes of a run that went astray."""

@@ -8,7 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import click
 import pytest
+from click.testing import CliRunner
+
+from openoutcry.cli import main
 
 RISK = "How risky is AAPL over the next 10 days?"
 
@@ -139,6 +143,14 @@ def test_help_names_every_command_and_the_exit_codes(outcry: Run) -> None:
         assert re.search(rf"^  {command} ", shown, re.MULTILINE)
         assert "Usage" in outcry(command, "--help").stdout
     assert "2 usage, 3 data, 4 model" in shown
+
+
+def test_every_list_of_commands_is_whole_sentences() -> None:
+    for group in [main, *(c for c in main.commands.values() if isinstance(c, click.Group) and c.name != "tool")]:
+        shown = CliRunner().invoke(group, ["--help"], prog_name="outcry").output.partition("Commands:")[2]
+        lines = [line for line in shown.splitlines() if re.match(r"  [a-z-]+ ", line)]
+        assert lines
+        assert [line for line in lines if not re.search(r"[^.]\.$", line) or line.endswith("e.g.")] == []
 
 
 def test_a_broken_run_does_not_hide_the_others(outcry: Run, home: Path) -> None:

@@ -57,7 +57,7 @@ def test_a_rollout_is_shown_and_nothing_done_until_told(outcry: Run, tmp_path: P
         book.add(seen[19], "m", now)
     assert "to 5 %: no alarm in 20 runs" in outcry("models", "watch", "risk", home=tmp_path).stdout
     assert at.seat("risk").share == 0
-    assert "to 5 %: no alarm in 20 runs" in outcry("models", "watch", "risk", "--once", home=tmp_path).stdout
+    assert "to 5 %: no alarm in 20 runs" in outcry("models", "watch", "risk", "--step", home=tmp_path).stdout
     assert at.seat("risk").share == 5
     [told] = json.loads(outcry("models", "watch", "--json", home=tmp_path).stdout)
     assert (told["role"], told["model"], told["runs"], told["record"]["runs"]) == ("risk", name, 0, 20)

@@ -3,13 +3,14 @@
 The fixture `rig` copies it to `vllm/entrypoints/openai/api_server.py` on the path of an engine's Python. It starts a
 child as vLLM does its EngineCore. Its mood is a file of words, read whenever one counts: crash (at the start), slow
 (not healthy yet), hang (no answer), busy (a request in the air), stubborn (SIGTERM is ignored), refuse (status 400),
-and of adapters torn (a load fails), long (it takes a second), endless (a minute), fixed (there is no loading). What it
-is asked is written beside the mood.
+and of adapters torn (a load fails), long (it takes a second), endless (as long as it is so), fixed (there is no
+loading). What it is asked, and each look at it, is written beside the mood.
 """
 
 import argparse
 import json
 import signal
+import socketserver
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ SLEEPER = "import time\nwhile True: time.sleep(60)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{SLEEPER}"
 
 options = argparse.ArgumentParser()
-for name in ("model", "served-model-name", "host", "dtype", "tool-call-parser", "convert", "runner", "mood"):
+for name in ("model", "served-model-name", "host", "uds", "dtype", "tool-call-parser", "convert", "runner", "mood"):
     options.add_argument(f"--{name}")
 for name in ("port", "max-model-len", "kv-cache-memory-bytes", "max-loras", "max-cpu-loras", "max-lora-rank"):
     options.add_argument(f"--{name}", type=int)
@@ -42,6 +43,8 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        with mood_file.with_name("looked").open("a") as looked:
+            looked.write(f"{self.path}\n")
         while mood("hang"):
             time.sleep(0.05)
         if self.path == "/health":
@@ -69,6 +72,10 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 
 
+class OnSocket(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+
+
 def changed(path: str, name: str, where: str) -> tuple[int, str]:
     """Load or unload, as vLLM does: its status and answer."""
     if mood("fixed"):
@@ -79,7 +86,9 @@ def changed(path: str, name: str, where: str) -> tuple[int, str]:
         return error(400, f"The lora adapter '{name}' has already been loaded.")
     if mood("torn"):
         return error(500, "its tensors are torn")
-    time.sleep(mood("long") + 60 * mood("endless"))
+    time.sleep(mood("long"))
+    while mood("endless"):
+        time.sleep(0.05)
     loaded[name] = where
     return 200, "added"
 
@@ -96,7 +105,7 @@ def metrics() -> str:
     return "".join([*gauges, *(f"# TYPE vllm:{name} counter\nvllm:{name}_total{label} 0.0\n" for name in totals)])
 
 
-print(f"INFO 11-25 02:46:36 [api_server.py:1] serving {given.model} on port {given.port}", flush=True)
+print(f"INFO 11-25 02:46:36 [api_server.py:1] serving {given.model} on {given.uds or given.port}", flush=True)
 if mood("crash"):
     print("(EngineCore pid=7) ERROR 11-25 02:46:36 [core.py:9] ValueError: the weights are torn", file=sys.stderr)
     print("RuntimeError: Engine core initialization failed. See root cause above.", file=sys.stderr)
@@ -105,4 +114,4 @@ if mood("crash"):
 if mood("stubborn"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 subprocess.Popen([sys.executable, "-c", DEAF if mood("stubborn") else SLEEPER])
-ThreadingHTTPServer((given.host, given.port), Handler).serve_forever()
+(OnSocket(given.uds, Handler) if given.uds else ThreadingHTTPServer((given.host, given.port), Handler)).serve_forever()

@@ -249,6 +249,7 @@ class Faulty:
     async def _open(self) -> None:
         app = web.Application(client_max_size=1 << 30)
         app.router.add_post("/v1/chat/completions", self._complete)
+        app.router.add_post("/classify", self._complete)
         app.router.add_post("/tokenize", self._count)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/health", self._well)

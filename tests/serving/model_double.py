@@ -119,7 +119,7 @@ class Model(BaseHTTPRequestHandler):
             self.told(None, 503 if "sick" in FAULTS else 200)
         elif self.path == "/v1/models":
             cards = [{"id": n, "object": "model", "max_model_len": LENGTH} for n in [NAME, *ADAPTERS]]
-            self.told({"object": "list", "data": cards})
+            self.told({} if "shapeless" in FAULTS else {"object": "list", "data": cards})
         elif self.path == "/calls":
             self.told(CALLS)
         else:

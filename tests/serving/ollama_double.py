@@ -1,8 +1,8 @@
 """An Ollama made from its published API: tags, show, ps, version, blobs and create, and a chat that cuts long prompts
 in silence.
 
-Run as a process: `ollama_double.py JSON`, where JSON gives models as {name: {num_ctx, longest, loaded, tools}}. It
-prints its URL and serves until its input ends. A token is a word.
+Run as a process: `ollama_double.py JSON`, where JSON gives models as {name: {num_ctx, longest, loaded, tools, torn}}.
+It prints its URL and serves until its input ends. A token is a word.
 """
 
 import hashlib
@@ -136,6 +136,8 @@ class Ollama(BaseHTTPRequestHandler):
             self.told("404 page not found", 404)
         elif body["model"] not in MODELS:
             self.told({"error": f"model '{body['model']}' not found"}, 404)
+        elif self.path == "/api/show" and MODELS[body["model"]].get("torn"):
+            self.told({"error": "unexpected EOF"}, 500)
         elif self.path == "/api/show":
             self.told(shown(body["model"]))
         elif body.get("stream"):

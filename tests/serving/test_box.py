@@ -58,9 +58,10 @@ def test_the_first_version_of_control_groups(tmp_path: Path) -> None:
 
 
 def test_gpus_by_name_and_mebibytes() -> None:
-    said = 'NVIDIA H100 80GB HBM3, 81559\n"Odd, with a comma", 24564\nNo devices were found\nBroken, [N/A]\n'
+    said = 'NVIDIA H100 80GB HBM3, 81559, 8000\n"Odd, with a comma", 24564, [N/A]\n'
+    said += "No devices were found\nBroken, [N/A], [N/A]\n"
     assert listed(said) == (
-        Gpu(name="NVIDIA H100 80GB HBM3", memory=81559 * 2**20),
+        Gpu(name="NVIDIA H100 80GB HBM3", memory=81559 * 2**20, free=8000 * 2**20),
         Gpu(name="Odd, with a comma", memory=24564 * 2**20),
     )
 
@@ -68,7 +69,7 @@ def test_gpus_by_name_and_mebibytes() -> None:
 @pytest.mark.parametrize(
     ("script", "found"),
     [
-        ("echo 'NVIDIA L4, 23034'", 1),
+        ("echo 'NVIDIA L4, 23034, 22000'", 1),
         ("echo 'NVIDIA-SMI has failed' >&2; exit 9", 0),
         ("exit 0", 0),
     ],

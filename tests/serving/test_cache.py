@@ -8,17 +8,17 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import ByteSize
 
-from openoutcry.core.errors import ModelTooSlow, UsageError
-from openoutcry.serving.asking import cache, stores
+from openoutcry.core.errors import ModelGarbled, ModelTooSlow, UsageError
+from openoutcry.serving.asking import cache
 from openoutcry.serving.asking.cache import Answers, key, store_of
 from openoutcry.serving.asking.stores import Sqlite, Store
+from openoutcry.serving.meter import Source
 from openoutcry.serving.stack import CacheSettings
 
 PLENTY = 64 * 1024 * 1024
@@ -49,13 +49,6 @@ class Model:
             self.cancelled += 1
             raise
         return self.body
-
-
-@pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine is no slow disk: let the store take its time, where that is not what is tried."""
-    monkeypatch.setattr(cache, "BUDGET", 60.0)
-    monkeypatch.setattr(stores, "BUDGET", 60.0)
 
 
 @pytest.fixture
@@ -169,14 +162,46 @@ async def test_a_failure_reaches_all_who_wait_and_is_not_kept(store: Store) -> N
 
     async def failing() -> bytes:
         await gate.wait()
-        raise ModelTooSlow("too slow")
+        raise ModelGarbled("not JSON")
 
     many = [asyncio.create_task(answers.get_or_ask("k", failing, keep=True)) for _ in range(3)]
     await turns()
     gate.set()
     ended = await asyncio.gather(*many, return_exceptions=True)
-    assert [type(e) for e in ended] == [ModelTooSlow] * 3
+    assert [type(e) for e in ended] == [ModelGarbled] * 3
     assert await answers.get_or_ask("k", Model(), keep=True) == (b"answer", "model")
+
+
+async def test_who_joins_does_not_end_by_anothers_deadline(store: Store) -> None:
+    gate, model, answers = asyncio.Event(), Model(), Answers(store, 60)
+
+    async def late() -> bytes:
+        await gate.wait()
+        raise ModelTooSlow("expected an answer within 0.3 s")
+
+    first = asyncio.create_task(answers.get_or_ask("k", late, keep=True))
+    await turns()
+    joined = [asyncio.create_task(answers.get_or_ask("k", model, keep=True)) for _ in range(2)]
+    await turns()
+    gate.set()
+    with pytest.raises(ModelTooSlow):
+        await first
+    assert {body for body, _ in await asyncio.gather(*joined)} == {b"answer"}
+    assert model.asked == 1
+
+
+async def test_when_all_are_late_each_is_told(store: Store) -> None:
+    gate, answers = asyncio.Event(), Answers(store, 60)
+
+    async def late() -> bytes:
+        await gate.wait()
+        raise ModelTooSlow("expected an answer within 0.3 s")
+
+    many = [asyncio.create_task(answers.get_or_ask("k", late, keep=True)) for _ in range(20)]
+    await turns()
+    gate.set()
+    ended = await asyncio.gather(*many, return_exceptions=True)
+    assert [type(e) for e in ended] == [ModelTooSlow] * 20
 
 
 def test_threads_with_loops_of_their_own_use_one_file(store: Store) -> None:
@@ -351,18 +376,22 @@ def test_a_full_disk_is_no_reason_to_fail(tmp_path: Path) -> None:
 
 
 class Scripted:
-    """A store that takes so many seconds for a call, or fails."""
+    """A store that takes so many seconds for a call, or fails; and the clock of that, which nothing else moves."""
 
     threaded = False
 
     def __init__(self, *seconds: float | Exception) -> None:
         self.script = [*seconds]
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
 
     def get(self, key: str, now: float) -> bytes | None:
         said = self.script.pop(0)
         if isinstance(said, Exception):
             raise said
-        time.sleep(said)
+        self.now += said
 
     def put(self, key: str, value: bytes, now: float, seconds: float) -> None:
         self.get(key, now)
@@ -374,12 +403,13 @@ async def test_a_store_that_fails_is_left_aside_for_a_while(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Scripted(OSError("the disk is gone"), 0, 0)
+    monkeypatch.setattr(cache, "time", store)
     answers = Answers(store, 60)
     for _ in range(4):
         assert await answers.get_or_ask("k", Model(), keep=True) == (b"answer", "model")
     assert len(store.script) == 2 and answers.counts["bypassed"] == 4
     assert "".join(capsys.readouterr()).count("the disk is gone") == 1
-    monkeypatch.setattr(cache, "time", Later(cache.REST))
+    store.now += cache.REST
     await answers.get_or_ask("k", Model(), keep=True)
     assert not store.script and answers.counts["miss"] == 1
 
@@ -388,6 +418,7 @@ async def test_a_store_that_is_slow_twice_in_a_row_is_left_aside(monkeypatch: py
     monkeypatch.setattr(cache, "BUDGET", 0.05)
     slow = 0.06
     store = Scripted(slow, 0, slow, slow, 0)
+    monkeypatch.setattr(cache, "time", store)
     answers = Answers(store, 60)
     for _ in range(3):
         assert await answers.get_or_ask("k", Model(), keep=True) == (b"answer", "model")
@@ -395,14 +426,55 @@ async def test_a_store_that_is_slow_twice_in_a_row_is_left_aside(monkeypatch: py
     assert answers.counts == {"hit": 0, "miss": 2, "shared": 0, "bypassed": 1}
 
 
-class Later:
-    """The clock, so many seconds on."""
+class Busy:
+    """A store on another machine, in which a call stays until the gate opens."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    threaded = True
 
-    def monotonic(self) -> float:
-        return time.monotonic() + self.seconds
+    def __init__(self) -> None:
+        self.inside, self.gate = threading.Semaphore(0), threading.Event()
+
+    def get(self, key: str, now: float) -> bytes | None:
+        self.inside.release()
+        self.gate.wait(60)
+
+    def put(self, key: str, value: bytes, now: float, seconds: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+async def waiting(answers: Answers, store: Busy) -> list["asyncio.Task[tuple[bytes, Source]]"]:
+    """A lookup for each thread, each within the store, and one more in the queue."""
+    many = [asyncio.create_task(answers.get_or_ask(f"k{i}", Model(), keep=True)) for i in range(cache.THREADS)]
+    for _ in many:
+        await asyncio.to_thread(store.inside.acquire, timeout=60)
+    many.append(asyncio.create_task(answers.get_or_ask("last", Model(), keep=True)))
+    await turns()
+    return many
+
+
+async def test_the_time_in_the_queue_to_a_store_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Busy()
+    answers = Answers(store, 60)
+    many = await waiting(answers, store)
+    monkeypatch.setattr(cache, "BUDGET", 0.0)
+    store.gate.set()
+    assert {body for body, _ in await asyncio.gather(*many)} == {b"answer"}
+    assert (answers.counts["miss"], answers.counts["bypassed"]) == (cache.THREADS, 1)
+    monkeypatch.setattr(cache, "BUDGET", 60.0)
+    await answers.get_or_ask("next", Model(), keep=True)
+    assert answers.counts["miss"] == cache.THREADS + 1, "a queue is no reason to leave a store aside"
+    answers.close()
+
+
+async def test_a_cache_that_is_closed_under_a_request_is_no_reason_to_fail() -> None:
+    store = Busy()
+    answers = Answers(store, 60)
+    many = await waiting(answers, store)
+    answers.close()
+    store.gate.set()
+    assert {body for body, _ in await asyncio.gather(*many)} == {b"answer"}
+    assert await answers.get_or_ask("later", Model(), keep=True) == (b"answer", "model")
 
 
 def test_the_store_is_the_one_that_the_stack_names(tmp_path: Path) -> None:

@@ -196,5 +196,18 @@ async def test_with_a_card_or_a_word_it_is_asked(double: Any, home: Path, tmp_pa
     assert not any("not certified for" in s.reason for s in report.stood_in)
 
 
+async def test_who_is_certified_while_the_desk_is_open_is_asked_from_then_on(
+    double: Any, home: Path, tmp_path: Path
+) -> None:
+    url = double("model_double")
+    at = stack_file(tmp_path, url)
+    with Desk.open(tmp_path / "desk.toml") as desk:
+        await desk.ask("How risky is AAPL?", "2022-06-30")
+        assert await _calls(url) == []
+        certified(at, home, "m")
+        await desk.ask("How risky is AAPL?", "2022-06-30")
+    assert await _calls(url)
+
+
 async def _calls(url: str) -> list[Any]:
     return json.loads((await Transport().get(url, "/calls", 5)).body)

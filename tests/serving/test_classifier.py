@@ -17,14 +17,25 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from openoutcry.agents.house import reader as house
 from openoutcry.agents.house.model import HouseModel
 from openoutcry.agents.team import ROLES, Team
-from openoutcry.core.errors import ModelError, ModelGarbled, ModelRefused, ModelTooSlow, ModelUnreachable, UsageError
+from openoutcry.core import egress
+from openoutcry.core.errors import (
+    ModelBusy,
+    ModelError,
+    ModelGarbled,
+    ModelRefused,
+    ModelTooSlow,
+    ModelUnreachable,
+    UsageError,
+)
 from openoutcry.serving.asking import tones
 from openoutcry.serving.asking.classifier import MOST, Classifier
+from openoutcry.serving.asking.guard import IN_A_ROW, Guard
 from openoutcry.serving.asking.replicas import Pool
 from openoutcry.serving.meter import Asked
 from openoutcry.serving.stack import Served
 from openoutcry.serving.transport import Transport
 from openoutcry.tools.documents import Document
+from tests.serving.faulty import Faulty
 
 Double = Callable[..., str]
 GONE = "http://127.0.0.1:9"
@@ -32,11 +43,13 @@ THREE = ["negative", "neutral", "positive"]
 FIVE = ["very_negative", "negative", "neutral", "positive", "very_positive"]
 
 
-def classifier(*urls: str, asked: list[Asked] | None = None, **more: Any) -> Classifier:
+def classifier(*urls: str, asked: list[Asked] | None = None, guard: Guard | None = None, **more: Any) -> Classifier:
+    """Its clock stands still: a replica that is left out stays so."""
     values = {"name": "m", "weights": "w", "purpose": "classify", "max_model_len": 64, "seconds": 20, **more}
     served = Served.model_validate(values)
     meter = (asked if asked is not None else []).append
-    return Classifier("m", served, Pool("m", lambda: urls), Transport(), HouseModel(house.rules), meter, THREE)
+    pool, rules = Pool("m", lambda: urls, now=lambda: 0.0), HouseModel(house.rules)
+    return Classifier("m", served, pool, Transport(), guard or Guard(served), rules, meter, THREE)
 
 
 def told(text: str) -> str:
@@ -147,6 +160,61 @@ async def test_a_server_that_hangs_is_left_at_the_deadline() -> None:
             await answered(classifier(f"http://127.0.0.1:{port}", seconds=0.2), "Profits rose.")
 
 
+async def test_one_that_hangs_is_left_alone_after_a_while() -> None:
+    """A desk of many documents would wait for each of them in turn."""
+    asked: list[Asked] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        model = classifier(f"http://127.0.0.1:{port}", asked=asked, seconds=0.1)
+        for _ in range(IN_A_ROW):
+            with pytest.raises(ModelTooSlow):
+                await answered(model, "Profits rose.")
+        with pytest.raises(ModelBusy, match="m failed 5 times in a row"):
+            await answered(model, "Profits rose.")
+    assert {a.outcome for a in asked} == {"ModelTooSlow"}
+
+
+async def test_a_replica_that_hangs_is_left_out_where_there_is_another(double: Double) -> None:
+    url = double("model_double", labels=THREE)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        model = classifier(f"http://127.0.0.1:{silent.getsockname()[1]}", url, seconds=2)
+        with pytest.raises(ModelTooSlow):
+            await answered(model, "Profits rose.")
+        for _ in range(2):
+            _, response = await answered(model, "Profits rose.")
+            assert (response.provider_details or {})["url"] == url
+
+
+async def test_a_call_waits_for_its_place() -> None:
+    guard = Guard(Served(name="m", weights="w", concurrency=1))
+    with Faulty() as server:
+        async with guard.entered(asyncio.get_running_loop().time() + 20):
+            with pytest.raises(ModelTooSlow, match="expected a place in the queue of m before the deadline"):
+                await answered(classifier(server.url, guard=guard, seconds=0.1), "Profits rose.")
+        assert not server.paths
+
+
+async def test_each_run_is_told_the_bytes_of_its_own_texts(double: Double) -> None:
+    """In one batch, too: whoever opened it did not send what the others brought."""
+    model = classifier(double("model_double", labels=THREE), max_model_len=8192)
+
+    async def run(*texts: str) -> int:
+        with egress.counted() as ledger:
+            await asyncio.gather(*(answered(model, text) for text in texts))
+        return sum(ledger.sent.values())
+
+    few, many = await asyncio.gather(run("a" * 100, "b" * 100), run("c" * 600))
+    assert 200 < few < 600 < many < 1200
+
+
+async def test_a_server_of_the_persons_own_is_asked_by_the_name_it_knows() -> None:
+    with Faulty("unknown model") as server:
+        model = classifier(server.url, engine="endpoint", url=server.url, weights="org/finbert")
+        with pytest.raises(ModelRefused):
+            await answered(model, "Profits rose.")
+    assert {body["model"] for body in server.asked} == {"org/finbert"}
+
+
 async def test_a_whole_reading_through_the_team(double: Double) -> None:
     """As the flow asks it: an agent with an output tool, over a real document."""
     models = {name: HouseModel(house.rules) for name in ROLES}
@@ -172,7 +240,7 @@ async def test_an_answer_that_comes_as_a_call_is_toned_too(double: Double) -> No
     served = Served.model_validate({"name": "m", "weights": "w", "purpose": "classify"})
     pool = Pool("m", lambda: [url])
     url = double("model_double", labels=THREE)
-    model = Classifier("m", served, pool, Transport(), FunctionModel(respond))
+    model = Classifier("m", served, pool, Transport(), Guard(served), FunctionModel(respond))
     response = await model.request(prompt("Profits rose."), None, ModelRequestParameters())
     part = response.parts[0]
     assert isinstance(part, ToolCallPart)
@@ -185,7 +253,7 @@ def test_labels_that_are_no_tones_are_refused_at_the_start(tmp_path: Path) -> No
     assert found == ("LABEL_0", "Very Positive")
     served = Served.model_validate({"name": "m", "weights": "w", "purpose": "classify"})
     with pytest.raises(UsageError, match="got LABEL_0: name them so in its config"):
-        Classifier("m", served, Pool("m", list), Transport(), HouseModel(house.rules), labels=found)
+        Classifier("m", served, Pool("m", list), Transport(), Guard(served), HouseModel(house.rules), labels=found)
     assert tones.labels(tmp_path / "none") == tones.labels(None) == ()
 
 

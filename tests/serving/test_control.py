@@ -1,12 +1,12 @@
 """Up, down, status and logs: two at once, a dead supervisor, a deleted folder, a process that will not go."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ import pytest
 from openoutcry.core.errors import ModelUnreachable, UsageError
 from openoutcry.serving import roster, stack
 from openoutcry.serving.roster import Replica, Roster, State
-from openoutcry.serving.running import control, printed, processes, wanted
+from openoutcry.serving.running import control, printed, processes, supervisor, wanted
 from openoutcry.serving.running.keeper import Pace
+from tests.serving.test_supervisor import until
 
 QUICK = Pace(look=0.05, patience=0.5, warm=5, pause=0.05, longest=0.2, drain=1, grace=0.5, sweep=0.3)
 Rig = Any
@@ -27,13 +28,23 @@ def silent(_: Replica) -> None:
     """Nobody watches."""
 
 
+def complaints(rig: Rig) -> str:
+    return (rig.home / "stack/logs/supervisor.log").read_text()
+
+
 def up(rig: Rig, file: Path) -> Roster:
     return control.up(stack.load(str(file)), rig.home, 30, silent, QUICK)
 
 
 def test_up_tells_each_change_and_down_ends_every_process(rig: Rig) -> None:
     file, seen = rig.stack(), list[State]()
-    ready = control.up(stack.load(str(file)), rig.home, 30, lambda r: seen.append(r.state), QUICK)
+    rig.mood("slow")  # it starts until that was told
+
+    def told(replica: Replica) -> None:
+        seen.append(replica.state)
+        rig.mood("")
+
+    ready = control.up(stack.load(str(file)), rig.home, 30, told, QUICK)
     assert [r.state for r in ready.replicas] == [State.READY]
     assert seen == [State.STARTING, State.READY]
     assert len(processes.marked(rig.home)) == 3
@@ -51,10 +62,7 @@ def test_house_needs_nothing_and_leaves_no_trace(rig: Rig) -> None:
 def test_up_with_house_after_a_stack_stops_it(rig: Rig) -> None:
     up(rig, rig.stack())
     assert control.up(stack.load("house"), rig.home, 30, silent, QUICK).replicas == ()
-    deadline = time.monotonic() + 30
-    while processes.marked(rig.home) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not processes.marked(rig.home)
+    until(lambda: not processes.marked(rig.home), "something is left")
 
 
 def test_two_ups_at_once_start_one_of_each(rig: Rig) -> None:
@@ -64,6 +72,7 @@ def test_two_ups_at_once_start_one_of_each(rig: Rig) -> None:
         one.start()
     for one in both:
         one.join()
+    until(lambda: len(processes.supervisors(rig.home)) == 1, "the one that came second stays")
     marked = processes.marked(rig.home)
     assert sorted(m.tag.index for m in marked if m.tag and m.leads) == [0, 1]
     assert len([m for m in marked if m.tag is None]) == 1
@@ -107,7 +116,7 @@ def test_down_finds_what_runs_for_a_deleted_folder(rig: Rig, supervised: bool) -
     control.up(stack.load(str(rig.stack())), rig.home, 30, silent, slow)
     if not supervised:
         _kill_supervisor(rig)
-    shutil.rmtree(rig.home)
+    rig.home.rename(rig.root / "gone")  # in one step: it is written to meanwhile
     assert control.down(rig.home, silent, QUICK) >= 2
     assert not processes.marked(rig.home)
     assert not rig.home.exists()
@@ -115,12 +124,25 @@ def test_down_finds_what_runs_for_a_deleted_folder(rig: Rig, supervised: bool) -
 
 def test_a_supervisor_whose_folder_is_deleted_ends_with_all_it_keeps(rig: Rig) -> None:
     up(rig, rig.stack())
-    shutil.rmtree(rig.home)
-    deadline = time.monotonic() + 30
-    while processes.marked(rig.home) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not processes.marked(rig.home)
+    rig.home.rename(rig.root / "gone")  # in one step: it is written to meanwhile
+    until(lambda: not processes.marked(rig.home), "something is left")
     assert not rig.home.exists()
+
+
+async def test_a_folder_that_goes_just_before_the_roster_is_written_stays_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, gone, write = tmp_path / "home", tmp_path / "gone", roster.write
+    roster.folder(home).mkdir(parents=True)
+
+    def late(home: Path, now: Roster, make: bool = True) -> None:
+        home.rename(gone)
+        write(home, now, make)
+
+    monkeypatch.setattr(roster, "write", late)
+    await supervisor.keep(home, QUICK, handle_signals=False)
+    assert gone.exists()
+    assert not home.exists()
 
 
 def test_status_before_during_and_after_a_death(rig: Rig) -> None:
@@ -135,6 +157,23 @@ def test_status_before_during_and_after_a_death(rig: Rig) -> None:
     assert found.supervisor == 0
     assert (found.replicas[0].state, found.replicas[0].reason[:10]) == (State.STOPPED, "it is gone")
     control.down(rig.home, silent, QUICK)
+
+
+def test_what_has_no_process_stands_by_its_supervisor(tmp_path: Path, stand_in: Callable[[Path], int]) -> None:
+    """One waits for its turn to start, one for its next start, and the process of one is a stranger's by now."""
+    pid = stand_in(tmp_path)
+    first = Replica(model="m", index=0, url="", state=State.STARTING)
+    waits = first.model_copy(update={"index": 1, "state": State.WAITING, "reason": "it ended"})
+    gone = first.model_copy(update={"index": 2, "state": State.READY, "pid": os.getpid()})
+    failed = first.model_copy(update={"index": 3, "state": State.FAILED})
+    now = Roster(supervisor=pid, replicas=(first, waits, gone, failed))
+    roster.write(tmp_path, now)
+    found = control.standing(tmp_path)
+    assert (found.supervisor, found.replicas[:2], found.replicas[3]) == (pid, (first, waits), failed)
+    assert (found.replicas[2].state, found.replicas[2].pid) == (State.STOPPED, 0)
+    roster.write(tmp_path, now.model_copy(update={"supervisor": os.getpid()}))
+    found = control.standing(tmp_path)
+    assert (found.supervisor, [r.state for r in found.replicas]) == (0, [*[State.STOPPED] * 3, State.FAILED])
 
 
 def test_status_asks_servers_that_stand_already(rig: Rig, double: Any) -> None:
@@ -154,10 +193,17 @@ def test_logs_of_one_and_of_several(rig: Rig) -> None:
     (line,) = printed.tail(rig.home, "one", 5, False)
     assert line.startswith("INFO 11-25 02:46:36 [api_server.py:1] serving")
     assert sorted(line.split(" | ")[0] for line in printed.tail(rig.home, "two", 5, False)) == ["two-0", "two-1"]
-    followed = printed.tail(rig.home, "one", 0, True)
+    followed = printed.tail(rig.home, "one", 1, True)
+    assert next(followed) == line  # now it has read to the end
     with (rig.home / "stack/logs/one-0.log").open("a") as log:
-        threading.Timer(0.3, lambda: (log.write("half"), log.flush(), log.write(" a line\n"), log.flush())).start()
+        log.write("half")
+        log.flush()
+        threading.Timer(0.5, lambda: (log.write(" a line\n"), log.flush())).start()
         assert next(followed) == "half a line"
+    (rig.home / "stack/logs/one-0.log").rename(rig.root / "old")  # as a long one is set aside
+    (rig.root / "new").write_text("anew\n")
+    threading.Timer(0.5, lambda: (rig.root / "new").rename(rig.home / "stack/logs/one-0.log")).start()
+    assert next(followed) == "anew"
     with pytest.raises(UsageError, match="got 'three'; there are logs of one, supervisor, two"):
         next(printed.tail(rig.home, "three", 5, False))
     control.down(rig.home, silent, QUICK)
@@ -198,9 +244,8 @@ def _kill_supervisor(rig: Rig) -> None:
 def test_up_says_so_where_the_supervisor_dies_meanwhile(rig: Rig) -> None:
     file = rig.stack()
     rig.mood("slow")
-    threading.Timer(2, lambda: _kill_supervisor(rig)).start()
-    with pytest.raises(ModelUnreachable, match="the supervisor ended meanwhile"):
-        up(rig, file)
+    with pytest.raises(ModelUnreachable, match="the supervisor ended meanwhile"):  # killed once it is seen to start
+        control.up(stack.load(str(file)), rig.home, 30, lambda _: _kill_supervisor(rig), QUICK)
     control.down(rig.home, silent, QUICK)
 
 
@@ -212,7 +257,7 @@ def test_down_ends_all_where_nothing_can_be_written(rig: Rig) -> None:
     (rig.home / "stack/wanted.json").unlink()
     (rig.home / "stack/wanted.json").mkdir()
     keeper.process.resume()
-    time.sleep(10 * QUICK.look)
+    until(lambda: "stays in force" in complaints(rig), "it does not look")
     assert len(processes.marked(rig.home)) == 3
     assert control.down(rig.home, silent, QUICK) == 3
     assert not processes.marked(rig.home)
@@ -221,8 +266,9 @@ def test_down_ends_all_where_nothing_can_be_written(rig: Rig) -> None:
 def test_a_fault_that_lasts_is_logged_once(rig: Rig) -> None:
     up(rig, rig.stack())
     (rig.home / "stack/wanted.json").write_text("{")
-    time.sleep(20 * QUICK.look)
-    assert (rig.home / "stack/logs/supervisor.log").read_text().count("stays in force") == 1
+    until(lambda: "stays in force" in complaints(rig), "it does not look")
+    rig.looked(20)
+    assert complaints(rig).count("stays in force") == 1
     control.down(rig.home, silent, QUICK)
 
 
@@ -236,7 +282,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(rig: Rig) -> None:
     first = _ready_again(rig, 0)
     os.kill(first, signal.SIGKILL)
     assert _ready_again(rig, first) != first
-    control.down(rig.home, silent, QUICK)
+    control.down(rig.home, silent, QUICK.model_copy(update={"drain": 60}))  # the supervisor's own is 1
     assert keeper.wait(30) == 0
 
 

@@ -1,12 +1,16 @@
 """The digest of a model's files: the same for the same content, another for any change that can be."""
 
 import hashlib
+import os
+import time
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
 from openoutcry.core.errors import UsageError
-from openoutcry.serving.digest import END, WHOLE, digest
+from openoutcry.serving import digest as module
+from openoutcry.serving.digest import END, SETTLED, WHOLE, digest
 
 
 def folder(at: Path, **content: str) -> Path:
@@ -68,6 +72,49 @@ def test_large_weights_count_by_size_and_ends(tmp_path: Path) -> None:
     assert large("begun", size, at=END - 1) != plain
     assert large("ended", size, at=size - END) != plain
     assert large("whole", WHOLE, at=WHOLE // 2) != large("whole again", WHOLE)
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files whose content is read, with a memory of its own."""
+    found: list[Path] = []
+
+    def reading(file: Path, *at: int) -> str:
+        found.append(file)
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(module, "_read", reading)
+    monkeypatch.setattr(module, "_known", lru_cache(reading))
+    return found
+
+
+class Later:
+    """The clock, when all files have settled."""
+
+    @staticmethod
+    def time_ns() -> int:
+        return time.time_ns() + SETTLED + 1
+
+
+def test_what_did_not_change_is_read_once(tmp_path: Path, read: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "time", Later)
+    one = folder(tmp_path / "one", a_bin="a", b_bin="b")
+    first = digest(one)
+    assert digest(one) == first
+    assert read == [one / "a.bin", one / "b.bin"]
+    (one / "new").write_text("c")
+    (one / "new").replace(one / "b.bin")
+    assert digest(one) != first
+    assert read == [one / "a.bin", one / "b.bin", one / "b.bin"]
+
+
+def test_a_file_that_changed_just_now_is_read_anew(tmp_path: Path, read: list[Path]) -> None:
+    """Within a tick of the file system's clock, one that is written over looks the same."""
+    file = tmp_path / "a"
+    file.write_text("a")
+    os.utime(file, (0, 0))
+    assert digest(file) == digest(file)
+    assert read == [file, file]
 
 
 def test_nothing_there_is_said(tmp_path: Path) -> None:

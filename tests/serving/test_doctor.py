@@ -167,6 +167,14 @@ async def test_a_sick_server_and_one_of_another_name(double: Double, tmp_path: P
     assert checks["model name"].seen == "no model m; there are other"
 
 
+async def test_an_answer_of_another_shape_is_a_failed_check(double: Double, tmp_path: Path) -> None:
+    checks = await seen(tmp_path, double("model_double", faults=["shapeless"]))
+    assert list(checks) == ["reachable", "model name"]
+    assert (checks["model name"].ok, checks["model name"].seen) == (False, "its answer has another shape than OpenAI's")
+    checks = await seen(tmp_path, double("model_double", max_model_len="many"))
+    assert (checks["context"].ok, checks["context"].seen) == (None, "its answer has another shape than OpenAI's")
+
+
 async def test_each_replica_is_examined(double: Double, tmp_path: Path) -> None:
     urls = [double("model_double"), double("model_double", faults=["no_parser"])]
     ready(tmp_path, *urls)
@@ -206,6 +214,10 @@ async def test_a_classifier(double: Double, tmp_path: Path) -> None:
     check = (await examine(stack, tmp_path, Transport()))[-1]
     assert (check.name, check.ok) == ("classify", False)
     assert 'purpose = "classify"' in check.mend
+    url = double("model_double", name="org/tones", labels=["negative", "neutral", "positive"])
+    far = served(purpose="classify", engine="endpoint", url=url, weights="org/tones")
+    check = (await examine(stack_of(far, role="reader"), tmp_path, Transport()))[-1]
+    assert (check.name, check.ok) == ("classify", True)
 
 
 async def test_an_embedder(double: Double, tmp_path: Path) -> None:

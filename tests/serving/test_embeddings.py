@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from openoutcry.core.errors import ModelGarbled, ModelRefused, ModelUnreachable
 from openoutcry.serving.asking.embeddings import Exact, Remote
 from openoutcry.serving.asking.replicas import Pool
+from openoutcry.serving.meter import Asked
 from openoutcry.serving.stack import Served
 from openoutcry.serving.transport import Transport
 
@@ -100,6 +101,16 @@ def test_without_the_weights_here_a_failure_is_said(double: Double) -> None:
         made.embed(["later"])
     with pytest.raises(ModelUnreachable):
         embedder(GONE).embed(["a"])
+
+
+def test_each_request_is_measured(double: Double) -> None:
+    asked: list[Asked] = []
+    urls = [GONE, double("model_double", dimension=8)]
+    Remote("m", served(), Pool("m", lambda: urls), Transport(), meter=asked.append).embed(["a"])
+    assert [(a.role, a.model, a.url, a.outcome, a.retried) for a in asked] == [
+        ("embedder", "m", GONE, "ModelUnreachable", False),
+        ("embedder", "m", urls[1], "ok", True),
+    ]
 
 
 def test_the_dimension_is_known_before_a_text_was_embedded(double: Double) -> None:

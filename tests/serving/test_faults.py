@@ -1,9 +1,12 @@
 """A chat model against every fault that is known of servers, over real sockets."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 
 import pytest
+from pydantic_ai import Agent
 
+from openoutcry.agents.calls import Call, Recording
 from openoutcry.core.errors import (
     ModelBusy,
     ModelCutShort,
@@ -14,8 +17,10 @@ from openoutcry.core.errors import (
     ModelTooSlow,
     ModelUnreachable,
 )
-from tests.serving.bench import ANSWER, agent_of, bench
-from tests.serving.faulty import Faulty, says, waits
+from openoutcry.serving.asking import replicas
+from openoutcry.serving.seat import Seat
+from tests.serving.bench import ANSWER, Said, agent_of, bench
+from tests.serving.faulty import Answer, Faulty, says, waits
 
 TWICE: dict[str, type[ModelError]] = {
     "resets": ModelUnreachable,
@@ -27,7 +32,6 @@ TWICE: dict[str, type[ModelError]] = {
     "not JSON": ModelGarbled,
     "huge": ModelGarbled,
     "wrong schema": ModelGarbled,
-    "length": ModelCutShort,
     "aborted": ModelCutShort,
     "no finish reason": ModelCutShort,
 }
@@ -37,6 +41,7 @@ ONCE: dict[str, type[ModelError]] = {
     "unknown model": ModelRefused,
     "redirects": ModelRefused,
     "too long": ModelOverflow,
+    "length": ModelCutShort,
     "hangs": ModelTooSlow,
     "drips": ModelTooSlow,
 }
@@ -64,7 +69,7 @@ async def test_a_fault_that_may_pass_is_asked_over_once(fault: str, error: type[
 
 @pytest.mark.parametrize(("fault", "error"), [*ONCE.items(), ("stream with an error", ModelRefused)])
 async def test_a_fault_that_will_not_pass_is_told_at_once(fault: str, error: type[ModelError]) -> None:
-    seconds = 1.5 if error is ModelTooSlow else 20.0
+    seconds = 3.0 if error is ModelTooSlow else 20.0
     with Faulty(fault) as server:
         desk = bench(server, seconds=seconds, stream=fault.startswith("stream"))
         with pytest.raises(error, match=r"^m: expected"):
@@ -82,6 +87,22 @@ async def test_a_tool_call_that_is_no_call_is_garbled(fault: str) -> None:
     assert desk.outcomes == ["ModelGarbled"] * 2
 
 
+@pytest.mark.parametrize(("second", "answered"), [(says(ANSWER), "m"), ("wrong schema", "other")])
+async def test_tokens_of_an_answer_that_could_not_be_used_are_counted(second: Answer | str, answered: str) -> None:
+    """Those of the first one before a second that could, and those of a model that another one stands in for."""
+    calls: list[Call] = []
+    with Faulty("wrong schema", second) as server, Faulty(says(ANSWER)) as spare:
+        desk = bench(server)
+        models = [desk.model(), bench(spare).model(name="other")]
+        await Agent(Recording(Seat("risk", lambda: models), "risk", calls), output_type=Said).run("How risky?")
+        requests = len(server.asked) + len(spare.asked)
+    (call,) = calls
+    usage = call.response["usage"]
+    assert call.response["model_name"] == answered
+    assert [(a.prompt, a.answer) for a in desk.asked] == [(30, 7)] * 2
+    assert (usage["input_tokens"], usage["output_tokens"], call.tokens) == (30, 7, 37 * (requests - 1))
+
+
 async def test_retry_after_is_not_waited_for() -> None:
     with Faulty("busy", says(ANSWER)) as server:
         async with asyncio.timeout(20):
@@ -89,7 +110,8 @@ async def test_retry_after_is_not_waited_for() -> None:
     assert len(server.asked) == 2
 
 
-async def test_a_dead_replica_is_out_within_the_same_request() -> None:
+async def test_a_dead_replica_is_out_within_the_same_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replicas, "FIRST", 60.0)  # it is not offered again meanwhile
     with Faulty(says(ANSWER)) as alive, Faulty("hangs") as dead:
         dead.kill()
         desk = bench(dead, alive)
@@ -115,29 +137,43 @@ async def test_the_second_request_goes_to_another_replica_where_there_is_one() -
     assert (len(bad.asked), len(good.asked)) == (1, 1)
 
 
-async def test_where_nothing_runs_it_is_said_at_once() -> None:
+async def test_where_nothing_runs_it_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelUnreachable, match="m is not running; `outcry stack up` starts it"):
         await bench().ask()
+    with Faulty() as server:
+        desk, looks = bench(server), list[str]()
+        monkeypatch.setattr(desk, "pool", desk.pool.among(list, lambda: looks.append("") or "has not loaded m-risk"))
+        with pytest.raises(ModelUnreachable, match="m has not loaded m-risk"):
+            await desk.ask()
+    assert len(looks) == 1, "nothing was tried, so nothing is tried again"
     with Faulty("hangs") as server:
         server.kill()
         with pytest.raises(ModelUnreachable, match=r"^m: expected a server at"):
             await bench(server, seconds=1.0).ask()
 
 
-async def test_the_deadline_holds_over_the_second_request_too() -> None:
-    slow = waits(2.0, says("not the answer yet"))
-    with Faulty(slow) as server:
-        desk = bench(server, seconds=3.0)
+async def test_the_deadline_holds_over_the_second_request_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Faulty(waits(0.1, says("not the answer yet")), "hangs") as server:
+        desk, ends = bench(server, seconds=3.0), list[float]()
+        entered = desk.guard.entered
+
+        def noted(deadline: float) -> AbstractAsyncContextManager[None]:
+            ends.append(deadline)
+            return entered(deadline)
+
+        monkeypatch.setattr(desk.guard, "entered", noted)
         with pytest.raises(ModelTooSlow):
             await agent_of(desk.model()).run("How risky is AAPL?")
     assert desk.outcomes == ["ok", "ModelTooSlow"]
+    assert ends == [ends[0]] * 2
 
 
 async def test_waiting_for_a_place_is_within_the_deadline() -> None:
     with Faulty("hangs") as server:
-        desk = bench(server, seconds=2.0, concurrency=1)
+        desk = bench(server, seconds=5.0, concurrency=1)
         asked = [asyncio.create_task(desk.ask(f"{i}")) for i in range(3)]
-        await asyncio.sleep(1.0)
+        await asyncio.to_thread(server.arrived.wait, 20)
+        await asyncio.sleep(0.3)
         assert len(server.asked) == 1  # at the deadline itself the place may change hands
         found = await asyncio.gather(*asked, return_exceptions=True)
     assert [isinstance(f, ModelTooSlow) for f in found] == [True] * 3

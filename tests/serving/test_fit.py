@@ -3,13 +3,18 @@
 import asyncio
 import json
 import math
+import re
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openoutcry.agents.workbench import summary
 from openoutcry.core.errors import ModelOverflow
+from openoutcry.desk import Desk
 from openoutcry.serving.asking.fit import FLOOR, Context, Fitted, shorter
 from openoutcry.serving.stack import Served
 from openoutcry.serving.transport import Transport
@@ -124,14 +129,33 @@ async def test_an_answer_that_asks_for_fewer_tokens_than_the_floor_gets_those() 
     assert (sent, found.compacted) == (asked, ())
 
 
-async def test_where_the_server_does_not_count_a_token_is_three_bytes_and_a_half() -> None:
+async def test_where_the_server_does_not_count_a_token_is_two_bytes() -> None:
     asked = body(conversation(memories=0))
-    tokens = math.ceil(len(json.dumps({k: asked[k] for k in ("model", "messages")}, separators=(",", ":"))) / 3.5)
+    tokens = math.ceil(len(json.dumps({k: asked[k] for k in ("model", "messages")}, separators=(",", ":"))) / 2.0)
     with Faulty(length=None) as server:
         server.counts = False
         exact, _ = await fitted(server, asked, tokens + FLOOR)
         less, _ = await fitted(server, asked, tokens + FLOOR - 1)
     assert (exact.compacted, less.compacted) == ((), ("items",))
+
+
+PIECES = re.compile(r"[^\r\n\w]?[^\W\d_]+|\d| ?[^\s\w]+[\r\n]*|_|\s+")
+"""What Qwen's tokenizer splits a text into before it looks for tokens: there are at least as many of these."""
+
+
+async def test_the_estimate_is_above_the_count_of_a_tokenizer_that_has_a_token_for_each_digit(
+    sample_home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "warehouse").symlink_to(sample_home / "warehouse")
+    with Desk.open(home=tmp_path, backend="house") as desk:
+        report = await desk.ask("How risky is AAPL?", "2022-06-30")
+    told = [json.dumps(summary(evidence)) for evidence in report.evidence if evidence.id.startswith("E")]
+    asked = body([{"role": "tool", "tool_call_id": "c", "content": content} for content in told])
+    pieces = sum(len(PIECES.findall(content)) for content in told)
+    with Faulty(length=None) as server, suppress(ModelOverflow):
+        server.counts = False
+        found, _ = await fitted(server, asked, pieces + FLOOR - 1)
+        assert found.compacted, "so many tokens leave an answer less room than it needs"
 
 
 async def test_the_coordinators_evidence_is_compacted_in_its_prompt() -> None:

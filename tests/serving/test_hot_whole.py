@@ -1,6 +1,5 @@
 """Whole models of the registry: a replica set beside the old one, which is drained once nobody names it."""
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +15,7 @@ from openoutcry.serving.roster import Replica, Roster, State
 from openoutcry.serving.running import control, processes
 from openoutcry.serving.running.adapters import await_loaded, loaded
 from openoutcry.serving.running.registered import Watched
-from openoutcry.serving.running.wanted import of
+from openoutcry.serving.running.wanted import Wanted, of
 from tests.serving.test_hot import QUICK, until
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -75,13 +74,13 @@ def test_the_newest_comes_alone_and_has_all_replicas_once_it_sits(rig: Rig) -> N
 def test_one_that_nobody_names_any_more_is_drained_and_stopped(rig: Rig) -> None:
     old = model(rig, "old")
     pointer.write(rig.home, "risk", Pointer(champion=old.name))
-    assert {r.model for r in up(rig, drain=30, patience=30).replicas} == {"m", old.name}
+    assert {r.model for r in up(rig, drain=30).replicas} == {"m", old.name}
     rig.mood("busy")
     pid = replicas(rig)[old.name][0].pid
     new = model(rig, "new")
     pointer.write(rig.home, "risk", Pointer(champion=new.name))
     until(lambda: replicas(rig)[old.name][0].state is State.DRAINING, "it is not drained")
-    time.sleep(10 * QUICK.look)
+    rig.looked(10, "/metrics")
     assert psutil.pid_exists(pid)
     rig.mood("")
     until(lambda: old.name not in replicas(rig), "it is not stopped")
@@ -131,6 +130,7 @@ def test_it_is_looked_at_again_when_a_grace_ends_and_not_before(rig: Rig) -> Non
     assert watched.look(asked, {}).whole == (old.name,)
     assert not watched.changed(asked, {})
     assert watched.changed(asked, {"m": 1})
+    assert watched.changed(Wanted(token=asked.token), {}), "who ends is heard though nothing runs yet"
     new = model(rig, "new")
     assert watched.changed(asked, {})
     found = watched.look(asked, {})

@@ -83,6 +83,7 @@ def test_a_unix_socket(stack: Stack) -> None:
     made = launch.command(stack, served(), "unix:///run/m.sock", on_gpu=False)
     assert after("--uds", made) == "/run/m.sock"
     assert "--port" not in made
+    assert after("--uds", launch.command(stack, served(), "unix:///a%20b/m.sock", on_gpu=False)) == "/a b/m.sock"
 
 
 def test_adapters_stand_by_name_with_room_for_the_largest(stack: Stack) -> None:
@@ -153,6 +154,17 @@ def test_a_python_without_vllm_is_no_engine(stack: Stack) -> None:
         launch.engine(stack.model_copy(update={"engine": "/etc/passwd"}))
 
 
+def test_a_python_that_was_given_vllm_is_an_engine_now(stack: Stack) -> None:
+    named = stack.folder / "python"
+    named.write_text(f'#!/bin/sh\nPYTHONPATH={stack.folder / "path"} exec {sys.executable} "$@"\n')
+    named.chmod(0o755)
+    with pytest.raises(UsageError, match="has not"):
+        launch.engine(stack.model_copy(update={"engine": "python"}))
+    (stack.folder / "path/vllm").mkdir(parents=True)
+    (stack.folder / "path/vllm/__init__.py").touch()
+    assert launch.engine(stack.model_copy(update={"engine": "python"})) == str(named)
+
+
 def test_the_environment_keeps_all_at_home_and_can_be_found_again() -> None:
     said = launch.environment(served(cores=3), on_gpu=False)
     assert SWITCHES.items() <= said.items()
@@ -191,5 +203,6 @@ def test_identity_follows_command_environment_and_weights(stack: Stack) -> None:
         launch.identity(stack, served().model_copy(update={"hot": {"risk-000000000000": "x"}}), on_gpu=False) == first
     )
     assert launch.identity(stack, served(spare_adapters=1), on_gpu=False) != first
+    assert launch.identity(stack, served(socket=True), on_gpu=False) != first
     (stack.folder / "weights/model.safetensors").write_bytes(b"two")
     assert launch.identity(stack, served(), on_gpu=False) != first

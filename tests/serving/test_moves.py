@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from openoutcry.core.errors import DataError, OutcryError, UsageError
+from openoutcry.serving import digest
 from openoutcry.serving.registry import artifact, ledger, pointer, seats, vouched
 from openoutcry.serving.registry.force import mend
 from openoutcry.serving.registry.ledger import Kind, reading
@@ -235,9 +236,49 @@ def test_a_flipped_byte_takes_no_seat(at: Trained) -> None:
     weights = artifact.find(at.home, name).files / "adapter_model.safetensors"
     weights.chmod(0o644)
     weights.write_bytes(b"b" * 9)
+    with pytest.raises(UsageError, match=r"its files, its base, .* register it anew if one is damaged"):
+        at.moves().promote("risk", name)
+    assert pointer.read(at.home) == {}
+
+
+def test_a_byte_that_the_quick_digest_passes_over_is_found_too(at: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digest, "WHOLE", 4)
+    monkeypatch.setattr(digest, "END", 2)
+    name = vouched_for(at, "a")
+    weights = artifact.find(at.home, name).files / "adapter_model.safetensors"
+    weights.chmod(0o644)
+    weights.write_bytes(b"aaaabaaaa")
     with pytest.raises(DataError, match="is not as it was registered"):
         at.moves().promote("risk", name)
     assert pointer.read(at.home) == {}
+
+
+def test_every_byte_is_read_of_what_nothing_else_speaks_against(at: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(artifact, "check", lambda there: read.append(there.name))  # pyright: ignore
+    name = vouched_for(at, "a", suite="easy")
+    with pytest.raises(UsageError, match="is over the suite easy"):
+        at.moves().promote("risk", name)
+    assert read == []
+    assert at.moves().promote("risk", name, record=1).champion == name
+    assert read == [name]
+
+
+def test_who_is_under_way_into_a_seat_is_not_passed_over(at: Trained) -> None:
+    one, two = vouched_for(at, "a"), vouched_for(at, "b")
+    at.moves().canary("risk", one, 5)
+    with pytest.raises(UsageError, match=f"{one} challenges the risk now; `outcry models rollback risk` ends that"):
+        at.moves().promote("risk", two)
+    assert truth(at).challenger == one
+
+
+def test_a_watch_that_begins_in_the_future_is_none(at: Trained) -> None:
+    one = vouched_for(at, "a")
+    at.moves(3650).promote("risk", one)
+    two = vouched_for(at, "b", one)
+    with pytest.raises(UsageError, match="nobody challenges it before; `--share 100` seats a model at once"):
+        at.moves(3649.5).shadow("risk", two)
+    assert at.moves().shadow("risk", two).challenger == two
 
 
 def test_without_a_card_nobody_sits(tmp_path: Path) -> None:
@@ -293,7 +334,8 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(at: Trained) -
         worker.start()
     lost, won = sorted((said.get(timeout=60), said.get(timeout=60)), key=lambda word: word == "won")
     for worker in workers:
-        worker.join()
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0]
     assert won == "won"
     assert lost.startswith("the seat of the risk was moved meanwhile: risk-")
     assert truth(at) == pointer.read(at.home)["risk"]
@@ -388,13 +430,6 @@ def test_killed_between_any_two_steps_of_a_rollback(at: Trained) -> None:
     at.moves().promote("risk", two)
     assert killed(at, lambda: at.moves().rollback("risk", "worse", expected=two), one, two) > 10
     assert (truth(at).champion, kinds(at).count(Kind.ROLLED_BACK)) == (one, 1)
-
-
-def test_an_older_word_never_comes_over_a_newer_one(at: Trained) -> None:
-    newer, older = Pointer(champion="spare", number=2), Pointer(champion="nano", number=1)
-    pointer.write(at.home, "risk", newer)
-    pointer.write(at.home, "risk", older)
-    assert pointer.read(at.home)["risk"] == newer
 
 
 def test_a_reader_keeps_the_last_whole_word(at: Trained) -> None:

@@ -58,6 +58,15 @@ async def test_a_name_stands_for_its_latest(double: Double) -> None:
     assert await ollama.version(Transport(), url) == "0.12.6"
 
 
+async def test_one_that_is_torn_hides_no_other(double: Double) -> None:
+    url = double("ollama_double", **{"bad:1b": {"torn": True}, "good:1b": {"num_ctx": 8192}})
+    listed = await ollama.models(Transport(), url)
+    assert [(m.name, m.context, m.longest) for m in listed] == [("bad:1b", 4096, 0), ("good:1b", 8192, 32768)]
+    assert await ollama.show(Transport(), url, "good:1b") == listed[1]
+    with pytest.raises(ModelRefused, match="/api/show"):
+        await ollama.show(Transport(), url, "bad:1b")
+
+
 async def test_an_ollama_without_models(double: Double) -> None:
     assert await ollama.models(Transport(), double("ollama_double")) == []
 

@@ -206,6 +206,18 @@ def test_further_replicas_are_admitted_while_there_is_room() -> None:
     assert "set replicas.min = 1" in two.of("a").faults[0]
 
 
+def test_a_registered_model_shares_the_cores_of_its_base() -> None:
+    box = BIG.model_copy(update={"gpus": (H100, H100)})
+    taken = {"shape": MISTRAL_7B, "device": "cuda", "cores": 12}
+    found = plan(stack(m={**taken, "replicas": {"min": 1, "max": 2}}, **{"risk-0123456789ab": taken}), box)
+    assert [(model.faults, model.gpus) for model in found.models] == [((), ((0,),)), ((), ((1,),))]
+    found = plan(stack(m={**taken, "cores": 8, "replicas": {"min": 1, "max": 2}}), box)
+    light = {**taken, "gpu_memory_utilization": 0.1}
+    both = stack(m={**taken, "cores": 8, "gpu_memory_utilization": 0.4, "replicas": {"min": 1, "max": 2}})
+    both = both.model_copy(update={"models": {**both.models, **stack(**{"risk-0123456789ab": light}).models}})
+    assert (found.of("m").most, plan(both, box).of("m").most) == (2, 2)
+
+
 def test_models_share_a_gpu_up_to_the_whole_of_it() -> None:
     box = Box(ram=200 << 30, ram_free=0, cores=32, gpus=(L4, L4))
 

@@ -4,18 +4,22 @@ import multiprocessing
 import os
 import shutil
 import sqlite3
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openoutcry.core import sqlite
 from openoutcry.core.errors import DataError, UsageError
 from openoutcry.serving import pull
-from openoutcry.serving.registry import artifact
-from openoutcry.serving.registry.artifact import Made
+from openoutcry.serving.registry import artifact, seats
+from openoutcry.serving.registry.artifact import Made, Registered
 from openoutcry.serving.registry.ledger import Kind, path, reading, writing
 from openoutcry.serving.registry.standings import standings
+from openoutcry.serving.seating import Seating
 from tests.serving.trained import NOW, Trained, trained
 
 
@@ -123,6 +127,66 @@ def test_records_survive_a_mending_registration(at: Trained) -> None:
     assert [p.name for p in pull.folder(at.home).glob("*")] == [one.digest]
 
 
+def test_nobody_waits_for_the_bytes_of_a_registration(at: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, real, moved = at.adapter("a"), artifact.check, list[str]()
+
+    def check(there: Registered) -> None:
+        real(there)
+        seats.switch(at.stack, at.home, "risk", "nano", answers=True, now=NOW)  # another writer, while it reads
+        moved.append(there.name)
+
+    monkeypatch.setattr(artifact, "check", check)
+    monkeypatch.setattr(sqlite, "opened", partial(sqlite.opened, wait=0.0))
+    assert at.adapter("a") == one
+    assert moved == [one.name]
+
+
+def test_a_ledger_that_another_one_writes_is_not_to_be_brought_back(
+    at: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at.adapter("a")
+    monkeypatch.setattr(sqlite, "opened", partial(sqlite.opened, wait=0.0))
+    told = pytest.raises(DataError, match="is locked; another process writes it: try again")
+    with writing(at.home), told, writing(at.home):
+        pass
+
+
+def test_the_weights_of_a_quarantined_model_stay_out_whatever_lies_beside_them(at: Trained) -> None:
+    name = at.adapter("a").name
+    at.record(name)
+    at.moves().promote("risk", name)
+    at.moves().rollback("risk", "worse")
+    (at.source("a") / "README.md").write_text("Another one, truly.")
+    with pytest.raises(UsageError, match=f"these weights are those of {name}, which is quarantined: worse"):
+        at.adapter("a")
+    (at.source("a") / "adapter_model.safetensors").write_bytes(b"others")
+    assert at.adapter("a").name != name
+
+
+def test_a_registered_embedder_with_a_flipped_byte_takes_no_seat(at: Trained) -> None:
+    purposes = {"models": {"words": {"weights": "./base", "purpose": "embed"}}}
+    at = Trained(at.root, purposes)
+    one = at.adapter("e", role="embedder", kind="embedder", base_name="words")
+    (one.files / "adapter_model.safetensors").chmod(0o644)
+    (one.files / "adapter_model.safetensors").write_bytes(b"f" * 9)
+    with pytest.raises(DataError, match="is not as it was registered; register it anew"):
+        seats.switch(at.stack, at.home, "embedder", one.name, answers=True, now=NOW)
+    assert not seats.pointer.read(at.home)
+    at.adapter("e", role="embedder", kind="embedder", base_name="words")
+    seats.switch(at.stack, at.home, "embedder", one.name, answers=True, now=NOW)
+    (one.files / "adapter_model.safetensors").write_bytes(b"f" * 9)
+
+    def local() -> Any:
+        raise AssertionError
+
+    def exact(_: Path) -> Any:
+        raise AssertionError
+
+    seating = Seating(at.bare, at.home, {})
+    assert seating.embedder(local, exact) is local, "nothing that is damaged is loaded here"
+    seating.close()
+
+
 def test_what_a_dead_registration_left_goes_after_a_day(at: Trained) -> None:
     left = pull.folder(at.home) / f"{artifact.SCRATCH}left"
     left.mkdir(parents=True)
@@ -210,7 +274,7 @@ def test_processes_that_register_at_once_lose_nothing(at: Trained) -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join()
+        worker.join(60)
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     assert len(artifact.listing(at.home)) == 4
     with reading(at.home) as ledger:

@@ -1,7 +1,12 @@
 """A new model's way into a seat, step by step: what is due follows from seat, record and time alone."""
 
+import itertools
+import random
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +19,9 @@ from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models.function import FunctionModel
 
 from openoutcry.core.errors import DataError, UsageError
-from openoutcry.serving.registry import observations, rollout
-from openoutcry.serving.registry.observations import Observation, conduct
+from openoutcry.serving.registry import artifact, observations, rollout
+from openoutcry.serving.registry.artifact import Registered
+from openoutcry.serving.registry.observations import Book, Observation, conduct
 from openoutcry.serving.registry.pointer import Pointer
 from openoutcry.serving.registry.rollout import RUNS, Rollouts, Standing, due
 from openoutcry.serving.registry.sitting import Line, Sitting
@@ -58,6 +64,7 @@ def test_from_the_shadow_to_the_seat_and_through_its_watch(bench: RolloutBench) 
     seat = bench.seat("risk")
     assert (seat.champion, seat.previous, seat.challenger) == (name, "m", "")
     assert bench.rollouts.step("risk", NOW + 23 * HOUR).due.move == "stay"
+    noted(bench, seen(bench, name, 1, arm="champion"))
     assert bench.rollouts.step("risk", NOW + 24 * HOUR).due.move == "settle"
     assert bench.seat("risk").until is None
     assert bench.rollouts.step("risk", NOW + 99 * HOUR).due.said == "nothing is under way"
@@ -68,14 +75,47 @@ def test_from_the_shadow_to_the_seat_and_through_its_watch(bench: RolloutBench) 
 
 def test_a_quiet_desk_moves_on_by_the_clock_and_says_so(bench: RolloutBench) -> None:
     name, now = bench.challenger("risk", "w1"), NOW
-    for share in (5, 25):
+    noted(bench, seen(bench, name, 1, arm="shadow"))
+    for share, runs in ((5, 1), (25, 0)):
         assert bench.rollouts.step("risk", now + 11 * HOUR).due.move == "stay"
         now += 12 * HOUR
         stood = bench.rollouts.step("risk", now)
-        assert stood.due.said == "no alarm in 12 h, in which 0 runs were seen"
+        assert stood.due.said == f"no alarm in 12 h, in which {runs} runs were seen"
         assert bench.seat("risk").share == share
+    noted(bench, seen(bench, name, 1), now)
     bench.rollouts.step("risk", now + 12 * HOUR)
     assert bench.seat("risk").champion == name
+    noted(bench, seen(bench, name, 1, arm="champion"), now)
+    assert bench.rollouts.step("risk", now + 99 * HOUR).due.move == "settle"
+
+
+def test_who_was_never_seen_goes_nowhere_by_the_clock(bench: RolloutBench) -> None:
+    name, now = bench.challenger("risk", "w1"), NOW
+    for share in (0, 5, 25):
+        bench.rollouts.note(seen(bench, "m", 60, arm="champion"), now)
+        now += 99 * HOUR
+        stood = bench.rollouts.step("risk", now)
+        assert stood.due.said.startswith("held: it was not seen in one run since it stands there; `outcry stack ")
+        assert (bench.seat("risk").challenger, bench.seat("risk").share) == (name, share)
+        if share < 25:
+            bench.moves(now).canary("risk", name, 5 if not share else 25, record=1)
+    bench.moves(now).promote("risk", name, record=1)
+    assert bench.rollouts.step("risk", now + 99 * HOUR).due.said.startswith("held: it was not seen")
+    assert bench.seat("risk").until
+
+
+def test_who_answered_in_the_shadow_alone_takes_no_seat_by_the_clock(bench: RolloutBench) -> None:
+    name = bench.challenger("risk", "w1")
+    noted(bench, seen(bench, name, 9, arm="shadow"))
+    for hours in (12, 24, 36, 48):
+        bench.rollouts.step("risk", NOW + hours * HOUR)
+    assert (bench.seat("risk").challenger, bench.seat("risk").share) == (name, 25)
+
+
+def test_a_watch_that_begins_in_the_future_is_over(bench: RolloutBench) -> None:
+    pointer = Pointer(champion="x", previous="m", since=NOW + 9999 * HOUR, until=NOW + 10_023 * HOUR)
+    assert due(pointer, Record(runs=1), 1, NOW).move == "settle"
+    assert due(pointer, Record(runs=1), 1, NOW + 9998 * HOUR).move == "stay", "a clock may be put back a little"
 
 
 def test_a_bad_challenger_goes_out_and_its_reason_has_numbers(bench: RolloutBench) -> None:
@@ -111,13 +151,14 @@ def test_what_the_ledger_says_is_put_in_force_where_somebody_died_before(bench: 
     stale, found, opened = file.read_bytes(), seen(bench, name, 3, "crash", arm="champion"), bench.moves()
     bench.moves().rollback("risk", "by one who died")
     file.write_bytes(stale)
-    Rollouts(bench.home, opened.at).note(found, NOW)  # of a desk that was open all the while
+    Rollouts(bench.home, lambda now: replace(opened, now=now)).note(found, NOW)  # of a desk that was open all the while
     assert bench.seat("risk").champion == "m"
     assert kinds(bench.home).count("rolled_back") == 1
 
 
 def test_a_step_that_the_gate_does_not_vouch_for_is_put_off(bench: RolloutBench) -> None:
     name = bench.challenger("risk", "w1")
+    noted(bench, seen(bench, name, 1))
     file = next((bench.home / "models").glob("*/files/adapter_model.safetensors"))
     file.chmod(0o644)
     file.write_text("flipped")
@@ -140,10 +181,12 @@ def test_a_suspect_goes_no_further_until_it_has_cleared_up(bench: RolloutBench) 
 
 @given(st.sampled_from([0, 1, 5, 10, 25, 60, 99]), st.integers(0, 80), st.integers(0, 30))
 def test_every_step_leads_to_a_larger_share(share: int, runs: int, hours: int) -> None:
-    found = due(Pointer(champion="m", challenger="x", share=share, since=NOW), Record(), runs, NOW + hours * HOUR)
+    pointer, record = Pointer(champion="m", challenger="x", share=share, since=NOW), Record(runs=runs + 1)
+    found = due(pointer, record, runs, NOW + hours * HOUR)
     assert found.move == ("advance" if found.share else "stay")
     assert not found.share or found.share > share
-    assert bool(found.share) == (hours >= 12 or runs >= RUNS[max(s for s in RUNS if s <= share)])
+    by_clock = hours >= 12 and (runs > 0 or share < 25)
+    assert bool(found.share) == (by_clock or runs >= RUNS[max(s for s in RUNS if s <= share)])
 
 
 def test_the_same_run_counts_once(bench: RolloutBench) -> None:
@@ -192,11 +235,89 @@ def test_nothing_is_written_where_nothing_is_under_way(bench: RolloutBench) -> N
     assert not (bench.home / "registry").exists()
 
 
-def sat(at: RolloutBench, *tried: Tried) -> Sitting:
-    """A run in which `x` challenges, and what came of asking it."""
-    model = FunctionModel(lambda messages, info: ModelResponse([]), model_name="x")
-    line = Line(Pointer(champion="m", challenger="x", share=99, number=1), True, (model,))
-    return Sitting({"risk": line}, list(tried))
+def test_nobody_is_judged_who_is_not_watched(bench: RolloutBench) -> None:
+    name = bench.champion("risk", "w1")
+    noted(bench, seen(bench, name, 1, arm="champion"))
+    bench.rollouts.step("risk", NOW + 24 * HOUR)
+    other = bench.challenger("risk", "w2", champion=name, share=5)
+    noted(bench, seen(bench, name, 9, "schema", arm="champion"))
+    stood = bench.rollouts.standing("risk", NOW)
+    assert (stood.model, bench.seat("risk").champion) == (other, name)
+    with observations.reading(bench.home) as book:
+        assert book
+        record = book.record("risk", name)
+        assert (record.runs, record.failed, record.alarm) == (1, 0, "")
+        [one] = seen(bench, other, 1)
+        assert book.allowed(one, name).rates["schema"] > 0.4, "others are held to it all the same"
+
+
+def test_a_bad_day_of_both_is_no_fault_of_one(bench: RolloutBench) -> None:
+    draw, out = random.Random(3), 0
+    for _ in range(20):
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            connection.executescript(observations.TABLES)
+            book, count = Book(connection), itertools.count()
+
+            def one(model: str, rate: float, count: Iterator[int] = count) -> Observation:
+                faults: tuple[Fault, ...] = ("evidence",) if draw.random() < rate else ()
+                run: dict[str, Any] = {"arm": "challenger", "number": 1, "faults": faults}
+                return Observation(role="risk", model=model, run=str(next(count)), **run)
+
+            for _ in range(1000):
+                book.keep(one("m", 0.03), NOW)
+            record, left = Record(), 70
+            while left and not record.alarm:
+                if draw.random() < (0.5 if left > 50 else 0.25):
+                    record, left = book.add(one("x", 0.25), "m", NOW), left - 1
+                else:
+                    book.keep(one("m", 0.25), NOW)
+            out += bool(record.alarm)
+    assert out <= 3  # beside the other's whole life, more than half of them would go
+
+
+def test_a_run_waits_for_no_bytes_and_a_rollback_for_nobody(
+    bench: RolloutBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = bench.challenger("risk", "w1")
+    noted(bench, seen(bench, name, 19))
+    reads, go, real = threading.Event(), threading.Event(), artifact.check
+
+    def slow(there: Registered) -> None:
+        reads.set()
+        assert go.wait(60)
+        real(there)
+
+    monkeypatch.setattr(artifact, "check", slow)
+    rollouts = bench.rollouts
+    rollouts.after("r1", sat(bench, tried(), model=name), {}, NOW)
+    assert reads.wait(60), "the step is being done"
+    assert bench.seat("risk").share == 0
+    for run in range(2, 9):
+        rollouts.after(f"r{run}", sat(bench, tried("schema"), model=name), {}, NOW)
+    assert bench.seat("risk").challenger == "", "it went out meanwhile"
+    go.set()
+    rollouts.close()
+    assert bench.seat("risk").challenger == ""
+    assert [k for k in kinds(bench.home) if k != "evaluated"] == [
+        *("registered", "shadowed", "rolled_back", "quarantined")
+    ]
+
+
+def test_a_step_is_done_when_the_desk_is_closed(bench: RolloutBench) -> None:
+    name = bench.challenger("risk", "w1")
+    noted(bench, seen(bench, name, 19))
+    rollouts = bench.rollouts
+    rollouts.after("r1", sat(bench, tried(), model=name), {}, NOW)
+    rollouts.close()
+    assert bench.seat("risk").share == 5
+
+
+def sat(at: RolloutBench, *tried: Tried, model: str = "x") -> Sitting:
+    """A run in which *model* challenges, and what came of asking it."""
+    asked = FunctionModel(lambda messages, info: ModelResponse([]), model_name=model)
+    number = 1 if model == "x" else at.seat("risk").number
+    line = Line(Pointer(champion="m", challenger=model, share=99, number=number), True, (asked,))
+    return Sitting({"risk": line}, [replace(one, model=model) for one in tried])
 
 
 def test_a_kept_answer_is_no_new_run(bench: RolloutBench) -> None:
@@ -231,6 +352,7 @@ def test_seconds_of_the_shadow_are_no_measure_of_busy_hours(bench: RolloutBench)
 
 def test_what_the_gate_turned_down_since_goes_no_further(bench: RolloutBench) -> None:
     name = bench.challenger("risk", "w1")
+    noted(bench, seen(bench, name, 1))
     bench.vouched("risk", name, "m", "REJECT")
     stood = bench.rollouts.step("risk", NOW + 12 * HOUR)
     assert stood.due.said.startswith(f"held: record 2 of the gate says REJECT of {name} since; `outcry models rollback")
@@ -239,6 +361,7 @@ def test_what_the_gate_turned_down_since_goes_no_further(bench: RolloutBench) ->
 
 def test_nobody_waits_for_somebody_who_moves_the_seat_already(bench: RolloutBench) -> None:
     name = bench.challenger("risk", "w1")
+    noted(bench, seen(bench, name, 1))
     file = bench.home / "registry" / "rollout-risk.lock"
     with FileLock(file):
         assert bench.rollouts.step("risk", NOW + 12 * HOUR).due.move == "advance"

@@ -277,7 +277,7 @@ async def test_what_is_lost_of_the_registry_costs_nobody_an_answer(home: Path, l
 
 def test_of_two_runs_that_begin_at_once_both_find_who_came_since(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at = RolloutBench(home, roles=("risk",), now=datetime.now(UTC))
-    reads, go = threading.Event(), threading.Event()
+    reads, go, came = threading.Event(), threading.Event(), [threading.Event() for _ in range(2)]
     found: list[str] = []
     with Desk(at.settings) as desk:
         name = at.champion("risk", "w1")
@@ -292,6 +292,7 @@ def test_of_two_runs_that_begin_at_once_both_find_who_came_since(home: Path, mon
 
         def run(number: int) -> None:
             assert desk.seats
+            came[number].set()
             with desk.seats.sitting(f"r{number}") as now:
                 found.append(now.names["risk"])
 
@@ -299,6 +300,7 @@ def test_of_two_runs_that_begin_at_once_both_find_who_came_since(home: Path, mon
         threads[0].start()
         assert reads.wait(30)
         threads[1].start()
+        assert came[1].wait(30)
         threads[1].join(0.5)
         go.set()
         for thread in threads:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import Model
 from pydantic_ai.models.wrapper import WrapperModel
 
+from openoutcry.agents import bundle
 from openoutcry.agents.team import ROLES
 from openoutcry.core.errors import UsageError
 from openoutcry.core.report import Finding, Report
@@ -21,6 +23,7 @@ from openoutcry.serving import roster
 from openoutcry.serving.seat import Seat
 from openoutcry.serving.seating import Seating
 from openoutcry.serving.stack import Stack
+from openoutcry.serving.transport import Transport
 from openoutcry.wiring import house_models
 from tests.serving.bench import ANSWER, Said, bench
 from tests.serving.faulty import FAULTS, Answer, Faulty, calls, says
@@ -137,6 +140,36 @@ async def test_half_a_character_in_a_question_costs_no_answer(sample_home: Path,
     (tmp_path / "warehouse").symlink_to(sample_home / "warehouse")
     with Desk.open(home=tmp_path) as desk:
         assert (await desk.ask("How risky is AAPL \udcff?", "2022-06-30")).findings
+
+
+async def test_a_run_counts_all_that_it_sent_the_words_to_be_embedded_too(
+    double: Callable[..., str], sample_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the question before the run begins, and those of its memories when it is stored already."""
+    url = double("model_double", dimension=8)
+    model = f'[models.m]\npurpose = "embed"\nengine = "endpoint"\nurl = "{url}"\n'
+    (tmp_path / "stack.toml").write_text(f'{model}[roles]\nembedder = "m"\n')
+    (tmp_path / "desk.toml").write_text('home = "home"\n')
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "warehouse").symlink_to(sample_home / "warehouse")
+    made: list[int] = []
+
+    def noted(report: Report, **stood: Any) -> bundle.Manifest:
+        made.append(threading.get_ident())
+        return manifest(report, **stood)
+
+    manifest = bundle.manifest
+    monkeypatch.setattr(bundle, "manifest", noted)
+    with Desk.open(tmp_path / "desk.toml") as desk:
+        report = await desk.ask("Would you put money into AAPL?", "2022-06-30")
+        stored = desk.load(report.run).manifest
+    posted = json.loads((await Transport().get(url, "/calls", 20)).body)
+    words = [text for call in posted for text in call["texts"]]
+    assert "Would you put money into the company?" in words and len(posted) > 2
+    assert list(stored.sent) == [url.removeprefix("http://")]
+    assert sum(len(word.encode()) for word in words) < stored.sent[url.removeprefix("http://")] < 20_000
+    assert stored.left == 0
+    assert made and threading.get_ident() not in made, "it may look names up, and others' runs go on meanwhile"
 
 
 def test_a_backend_that_there_is_not_is_refused(tmp_path: Path) -> None:

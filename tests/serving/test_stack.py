@@ -8,7 +8,7 @@ from pydantic import ByteSize
 from openoutcry.core import settings
 from openoutcry.core.errors import UsageError
 from openoutcry.serving import stack
-from openoutcry.serving.stack import Purpose, load, profiles
+from openoutcry.serving.stack import Purpose, Served, load, profiles
 
 WHOLE = """
 allow = ["10.0.0.7"]
@@ -84,6 +84,25 @@ def test_what_a_stack_cannot_be_is_one_line(tmp_path: Path, text: str, said: str
     assert said.format(file=file) in str(raised.value)
     assert str(file) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_an_endpoint_holds_no_password(tmp_path: Path) -> None:
+    """It would stand in every run and metric."""
+    (tmp_path / "stack.toml").write_text("[models.a]\nengine = 'endpoint'\nurl = 'http://bob:s3cret@127.0.0.1:8000'")
+    with pytest.raises(UsageError, match=r"models\.a\.url in .*an endpoint without a user or password") as told:
+        load("", tmp_path)
+    assert "s3cret" not in str(told.value)
+
+
+def test_what_a_server_calls_a_model() -> None:
+    def called(name: str, **more: str) -> str:
+        return Served.model_validate({"name": "m", "adapters": {"m-risk": "./risk"}, **more}).wire_name(name)
+
+    far = "http://127.0.0.1:1"
+    assert called("m", weights="org/w") == "m"
+    assert called("m", engine="ollama", url=far, weights="qwen:7b") == "qwen:7b"
+    assert called("m", engine="endpoint", url=far) == "m"
+    assert called("m-risk", engine="endpoint", url=far, weights="org/w") == "m-risk"
 
 
 def test_without_a_file_house_rules_sit_everywhere(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from openoutcry.serving.running.keeper import Pace
 
 QUICK = Pace(
     look=0.05,
-    patience=0.5,
+    patience=5,
     start=20,
     warm=5,
     pause=0.05,
@@ -43,6 +43,7 @@ class Rig(Protocol):
     home: Path
 
     def mood(self, words: str, model: str = "m") -> None: ...
+    def looked(self, times: int, path: str = "/health", model: str = "m") -> None: ...
     def stack(self, **models: str) -> Path: ...
 
 
@@ -136,7 +137,7 @@ def test_a_crash_loop_is_given_up_with_its_reason_and_tried_again_when_asked(rig
 
 
 def test_a_hung_replica_is_replaced(rig: Rig) -> None:
-    before = up(rig, rig.stack()).replicas[0]
+    before = up(rig, rig.stack(), QUICK.model_copy(update={"patience": 0.5})).replicas[0]
     os.kill(before.pid, signal.SIGSTOP)
     until(lambda: only(rig).state is State.READY and only(rig).pid != before.pid, "it is not replaced")
     down(rig)
@@ -179,7 +180,7 @@ def test_a_replica_that_died_with_its_supervisor_is_started_and_its_rest_stopped
 def test_a_supervisor_killed_between_intent_and_start_leaves_one_replica(rig: Rig) -> None:
     before = up(rig, rig.stack()).replicas[0]
     kill_supervisor(rig)
-    intent = before.model_copy(update={"pid": 0, "born": 0.0, "state": State.STARTING})
+    intent = before.model_copy(update={"pid": 0, "state": State.STARTING})
     roster.write(rig.home, roster.read(rig.home).model_copy(update={"replicas": (intent,)}))
     assert up(rig).replicas[0].pid == before.pid  # it had come to start it: the process says whose it is
     kill_supervisor(rig)
@@ -214,7 +215,7 @@ def test_a_changed_stack_starts_what_is_new_and_replaces_only_what_changed(rig: 
 def test_changed_weights_count_from_the_next_up(rig: Rig) -> None:
     before = up(rig, rig.stack()).replicas[0]
     (rig.root / "weights/model.safetensors").write_bytes(b"others")
-    time.sleep(5 * QUICK.look)
+    rig.looked(5)
     assert only(rig).pid == before.pid
     after = up(rig).replicas[0]
     assert after.pid != before.pid
@@ -227,7 +228,7 @@ def test_a_replica_drains_before_it_is_stopped(rig: Rig) -> None:
     rig.mood("busy")
     up(rig, rig.stack(other=""), wait=0)
     until(lambda: roster.read(rig.home).replicas[0].state is State.DRAINING, "it does not drain")
-    time.sleep(10 * QUICK.look)
+    rig.looked(10, "/metrics")
     assert psutil.pid_exists(before.pid)
     assert roster.read(rig.home).ready("m") == []
     rig.mood("")
@@ -256,7 +257,8 @@ def test_sigterm_ends_all(rig: Rig) -> None:
 def test_a_damaged_asking_leaves_all_as_it_is(rig: Rig) -> None:
     before = up(rig, rig.stack()).replicas[0]
     (rig.home / "stack/wanted.json").write_text("{")
-    time.sleep(5 * QUICK.look)
+    until(lambda: "stays in force" in (rig.home / "stack/logs/supervisor.log").read_text(), "it does not look")
+    rig.looked(5)
     assert only(rig) == before
     down(rig)
 

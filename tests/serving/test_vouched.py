@@ -1,6 +1,7 @@
 """What the server asks of a registered model in a seat: a record of the gate that is genuine, and of exactly this."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from openoutcry.core import seals
 from openoutcry.core.errors import DataError, UsageError
 from openoutcry.desk import Desk
+from openoutcry.serving import digest
 from openoutcry.serving.registry import artifact, overlay, pointer, vouched
 from openoutcry.serving.registry.pointer import Pointer
 from tests.serving.trained import Trained, trained
@@ -96,6 +98,67 @@ def test_another_decoding_than_the_gate_saw_carries_nothing(at: Trained, key: st
     set_otherwise = Trained(at.root, {"models": {"nano": {"weights": "./base", key: value}}})
     said = unvouched(set_otherwise, name, moved.records[name])
     assert f"with another {key} than the stack file has now: set it back, or have the gate look again" in said
+
+
+def test_an_older_record_under_a_newer_name_is_older(at: Trained) -> None:
+    name = at.adapter("a").name
+    at.record(name)
+    at.record(name, verdict={"decision": "REJECT"})
+    there = artifact.find(at.home, name)
+    for number in (1, 2):
+        vouched.keep(at.home, there, number)
+    copies = there.folder / "records"
+    shutil.copy(copies / "000001.json", copies / "000003.json")
+    assert [one["number"] for one in vouched.records(at.home, there)] == [1, 1, 2]
+    with pytest.raises(UsageError, match="record 2 of the gate says REJECT"):
+        at.moves().promote("risk", name)
+    assert vouched.turned_down(vouched.records(at.home, there), "risk", 1) == (
+        f"record 2 of the gate says REJECT of {name} since"
+    )
+    assert not vouched.turned_down(vouched.records(at.home, there), "risk", 2)
+    assert not vouched.turned_down(vouched.records(at.home, there), "analyst", 1)
+
+
+def test_the_record_of_another_model_carries_nothing(at: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digest, "WHOLE", 4)
+    monkeypatch.setattr(digest, "END", 2)
+    moved = promoted(at)
+    source = at.source("twin")  # the quick digest is of the ends alone, and of how long it is
+    (source / "adapter_model.safetensors").write_bytes(b"aaaabaaaa")
+    twin, record = at.adapter("twin"), moved.records[moved.champion]
+    assert at.known(twin.name) == at.known(moved.champion)
+    shutil.copytree(artifact.find(at.home, moved.champion).folder / "records", twin.folder / "records")
+    assert "has no record of the gate for the risk" in unvouched(at, twin.name, record)
+    with pytest.raises(UsageError, match="expected a record of the gate for"):
+        at.moves().promote("risk", twin.name)
+
+
+@pytest.mark.parametrize("lost", ["damaged", "gone"])
+def test_a_champions_record_that_is_lost_comes_back(at: Trained, lost: str) -> None:
+    moved = promoted(at)
+    name, there = moved.champion, artifact.find(at.home, moved.champion)
+    if lost == "damaged":
+        (there.folder / "records" / "000001.json").write_bytes(b"{")
+        assert f"`outcry models promote {name} --role risk` copies it anew" in unvouched(at, name, moved.records[name])
+    else:
+        shutil.rmtree(there.folder)
+        at.adapter("a")
+    assert unvouched(at, name, moved.records[name])
+    assert at.moves().promote("risk", name) == moved
+    assert not unvouched(at, name, moved.records[name])
+
+
+def test_a_base_is_read_once_for_all_its_adapters(at: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [at.adapter(what).name for what in "abc"]
+    read: list[Path] = []
+
+    def reads(path: Path) -> str:
+        read.append(path)
+        return digest.digest(path)
+
+    monkeypatch.setattr(overlay, "digest", reads)
+    assert sorted(at.stack.models["nano"].names) == sorted(["nano", *names])
+    assert [path.name for path in read] == ["base", "spare"]
 
 
 def test_an_adapter_goes_where_its_base_is_and_a_model_where_its_like_is(at: Trained) -> None:

@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -25,6 +27,17 @@ def configure(level: str) -> None:
         logger_factory=_Stderr,
         cache_logger_on_first_use=False,
     )
+
+
+@contextmanager
+def configured(level: str) -> Generator[None]:
+    """Have it so for the length of a `with`, and leave it as it was."""
+    before: dict[str, Any] = structlog.get_config()
+    configure(level)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def _Stderr(*_: object) -> structlog.PrintLogger:  # structlog calls it like a class
