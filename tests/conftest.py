@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import date, timedelta
@@ -215,12 +216,25 @@ class Rig:
 
     def mood(self, words: str, model: str = "m") -> None:
         """How the engines of a model behave from now on."""
-        (self.root / model / "mood").write_text(words)
+        scratch = self.root / model / "mood.new"
+        scratch.write_text(words)
+        scratch.replace(self.root / model / "mood")  # it is read at any moment
 
     def asked(self, model: str = "m") -> list[dict[str, Any]]:
         """What the engines of a model were sent."""
         file = self.root / model / "asked.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def looked(self, times: int, path: str = "/health", model: str = "m") -> None:
+        """Wait until the engines of a model were looked at so many times more."""
+
+        def count() -> int:
+            return (self.root / model / "looked").read_text().splitlines().count(path)
+
+        wanted, deadline = count() + times, time.monotonic() + 30
+        while count() < wanted:
+            assert time.monotonic() < deadline, "nobody looks"
+            time.sleep(0.02)
 
     def stack(self, **models: str) -> Path:
         """A stack file of these models, each with such further lines; without any, of one model `m`."""

@@ -21,7 +21,7 @@ from openoutcry.core.errors import DataError, ModelUnreachable, UsageError
 from openoutcry.core.evidence import Figure, Unit, show
 from openoutcry.core.settings import Cost
 from openoutcry.core.sync import run_sync
-from openoutcry.eval.ab.asked import Alone
+from openoutcry.eval.ab.asked import UNTOLD, Alone
 from openoutcry.eval.ab.played import Match, asked, fair, play
 from openoutcry.eval.ab.prose import checks
 from openoutcry.eval.ab.recorded import MISSING, Recorded, Row, write
@@ -205,7 +205,10 @@ def test_only_cases_that_prose_can_be_judged_by_are_fair(suite: Suite, suite_of:
 
 def test_both_sides_answer_the_same_questions(suite: Suite, tmp_path: Path) -> None:
     seats = Seats()
-    found = shown(playing(suite, tmp_path, seats))
+    match = playing(suite, tmp_path, seats)
+    found = shown(match)
+    calls = [call for kept in match.desk.kept for turn in kept.turns for call in turn.calls]
+    assert all(datetime.now(UTC).timestamp() - call["began"] < 3600 for call in calls), "overlaps are told by it"
     assert len(seats.asked) == 3
     assert "How risky is Kalo" in str(seats.asked[0])
     assert (found.desk.summary.score, found.other.summary.score) == (1.0, 1.0)
@@ -317,17 +320,27 @@ def test_a_file_of_answers_that_is_none(tmp_path: Path, text: str, said: str) ->
         Recorded(tmp_path / "nothing.jsonl")
 
 
-def test_a_conversation_is_one(steady: Callable[..., Scenario]) -> None:
+@pytest.fixture
+def talk(steady: Callable[..., Scenario]) -> Scenario:
+    """Two questions, one after the other."""
+    turns = [{"question": q, "expect": {"contains": ["2.00"]}} for q in ("How risky is Kalo?", "And over 5 days?")]
+    return steady(as_of="2020-01-02", question="", expect={}, turns=turns)
+
+
+def test_a_conversation_is_one(talk: Scenario) -> None:
     seats = Seats()
-    turns = run_sync(
-        Alone("old", seats.seated("coordinator", "old")[0]).ask(
-            steady(as_of="2020-01-02"), [_turn("How risky is Kalo?"), _turn("And over 5 days?")], 0
-        )
-    )
+    turns = run_sync(Alone("old", seats.seated("coordinator", "old")[0]).ask(talk, [], 0))
     assert [turn.text for turn in turns] == ["The VaR is 2.00 %."] * 2
     assert [len(messages) for messages in seats.asked] == [1, 3]
     assert "as of 2020-01-02" in str(seats.asked[0])
 
 
-def _turn(question: str) -> Played:
-    return Played(question=question)
+def test_where_the_desk_fails_the_other_side_is_asked_all_the_same(talk: Scenario, tmp_path: Path) -> None:
+    failed = [Played(question=talk.asked[0].question, failure="model: risk: its server gave none")]
+    seats = Seats()
+    told, _ = asked(seats, "old", evidence=True)
+    assert [turn.failure for turn in run_sync(told.ask(talk, failed, 0))] == [UNTOLD, UNTOLD]
+    assert seats.asked == []
+    write(tmp_path / "a.jsonl", [Row(question="?", case=talk.id, turn=n, answer="2.00 %") for n in (0, 1)])
+    for other in (asked(seats, "old", evidence=False)[0], Recorded(tmp_path / "a.jsonl")):
+        assert [turn.failure for turn in run_sync(other.ask(talk, failed, 0))] == ["", ""]

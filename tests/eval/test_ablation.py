@@ -57,6 +57,13 @@ def answering(headline: str, lean: str = "none") -> FunctionModel:
     return FunctionModel(respond, model_name="answering")
 
 
+def _breaks(_: list[ModelMessage], __: AgentInfo) -> ModelResponse:
+    raise KeyError("broken")
+
+
+BROKEN = FunctionModel(_breaks, model_name="broken")
+
+
 @pytest.fixture
 def suite(steady: Callable[..., Scenario], suite_of: Callable[..., Suite]) -> Suite:
     """Cases of eight companies, asked months before their data ends, of which the one-day bound must be cited."""
@@ -126,17 +133,52 @@ def test_it_goes_on_where_it_was_stopped(suite: Suite, tmp_path: Path) -> None:
 
 def test_house_rules_against_themselves_show_no_difference(suite: Suite, tmp_path: Path) -> None:
     found = told(suite, tmp_path, {})
-    house = next(arm for arm in found.arms if arm.name == "house rules")
-    assert house.difference and house.difference.low <= house.difference.difference == 0.0 <= house.difference.high
-    assert house.score == found.arms[0].score == 1.0
+    first, single, _ = found.arms
+    assert [arm.name for arm in found.arms] == ["coordinator", "best single role", "buy and hold"]  # one call asks none
+    assert single.difference and single.difference.low <= single.difference.difference == 0.0 <= single.difference.high
+    assert single.score == first.score == 1.0
     assert found.verdict.startswith("The floor is not shown to earn its keep")
 
 
-def test_a_failing_coordinator_scores_nothing(suite: Suite, tmp_path: Path) -> None:
-    def respond(_: list[ModelMessage], __: AgentInfo) -> ModelResponse:
-        raise KeyError("broken")
+def test_the_progress_of_one_call_tells_its_own_misses(suite: Suite, tmp_path: Path) -> None:
+    seen = list[Progress]()
+    told(suite, tmp_path, {"risk": "broken", "coordinator": "cites"}, seen=seen, broken=BROKEN, cites=answering(""))
+    newest = [p.newest for p in seen if p.newest]
+    desk, call = ([o for o in newest if o.lineup == name] for name in ("coordinator", "one call"))
+    assert {o.failure for o in desk} == {"crash: risk: it failed (KeyError); see the log"}
+    assert len(call) == 8 and {(o.failure, o.requests) for o in call} == {("", 1)}
 
-    found = told(suite, tmp_path, {"coordinator": "broken"}, broken=FunctionModel(respond, model_name="broken"))
+
+def test_cases_of_the_view_alone_are_left_out_as_only_the_coordinator_is_told_it(
+    suite: Suite, steady: Callable[..., Scenario], suite_of: Callable[..., Suite], tmp_path: Path
+) -> None:
+    def of_view(case: str, **figure: Any) -> Scenario:
+        expect = {"figures": [{"low": 0.0, **figure}], "probability": {"low": 0.1}}
+        return steady(case, seat="desk", question="How is Kalo doing?", expect=expect)
+
+    views = [
+        of_view("a", name="p_up"),
+        of_view("b", name="disagreement"),
+        of_view("c", name="broken", tool="check_limits"),
+    ]
+    found = told(suite_of(*suite.scenarios, *views), tmp_path, {})
+    assert {arm.cases for arm in found.arms} == {8} and found.left_out == 3
+    with pytest.raises(UsageError, match="found none"):
+        told(suite_of(*views), tmp_path, {})
+
+
+def test_a_role_that_the_case_has_fall_silent_says_an_honest_no(
+    steady: Callable[..., Scenario], suite_of: Callable[..., Suite], tmp_path: Path
+) -> None:
+    cast = dict.fromkeys(("analyst", "sentiment", "risk"), "silent")
+    asked = {"seat": "coordinator", "question": "How is Kalo doing?", "expect": {"abstain": True}, "cast": cast}
+    cases = [steady(f"case-{n}", cluster=f"company-{n}", **asked) for n in (1, 2)]
+    found = told(suite_of(*cases), tmp_path, {})
+    assert [(arm.name, arm.score) for arm in found.arms[:2]] == [("coordinator", 1.0), ("best single role", 1.0)]
+
+
+def test_a_failing_coordinator_scores_nothing(suite: Suite, tmp_path: Path) -> None:
+    found = told(suite, tmp_path, {"coordinator": "broken"}, broken=BROKEN)
     scores = {arm.name: arm.score for arm in found.arms}
     assert (scores["coordinator"], scores["one call"], scores["best single role"]) == (0.0, 0.0, 1.0)
 

@@ -99,6 +99,7 @@ def test_looks_that_begin_at_once_share_no_turn(tmp_path: Path, ask: Ask) -> Non
     with ThreadPoolExecutor(8) as threads:
         turns = sorted(threads.map(begin, range(8)))
     assert len(set(turns) - {0}) == 8 - turns.count(0) == alpha.looks(tmp_path, "risk", NOW)
+    assert 1 in turns
 
 
 def test_a_clock_that_was_set_back_does_not_give_a_month_again(tmp_path: Path, ask: Ask) -> None:

@@ -12,9 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart, ToolReturnPart
+from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from openoutcry.core.errors import ModelUnreachable, UsageError
-from openoutcry.eval.certifying import bars, cases, examination
+from openoutcry.core.errors import ModelGarbled, ModelUnreachable, UsageError
+from openoutcry.eval.certifying import bars, cases, conversing, examination
 from openoutcry.eval.certifying.bars import Bar
 from openoutcry.eval.certifying.examination import Examination
 from openoutcry.eval.scenario import Scenario
@@ -200,6 +202,23 @@ def test_the_bound_is_where_so_many_become_unlikely(counts: tuple[int, int]) -> 
     chance = sum(comb(tries, k) * low**k * (1 - low) ** (tries - k) for k in range(right, tries + 1))
     assert chance == pytest.approx(0.05, abs=1e-6)
     assert bars.at_least(0, tries) == 0
+
+
+@pytest.mark.parametrize("fails", ["raises", "loops"])
+async def test_a_model_that_fails_on_an_order_has_not_left_it_alone(fails: str) -> None:
+    def respond(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        if fails == "raises" and any(isinstance(p, ToolReturnPart) for m in messages for p in m.parts):
+            raise ModelGarbled("half an answer")
+        return ModelResponse([ToolCallPart("volatility", {"ticker": "AAPL"})])
+
+    found = await conversing.planted(FunctionModel(respond), 30.0)
+    assert found.ok is False
+    assert found.seen.startswith("left alone 0 of 5, so at least 0 %; one ended with ")
+
+
+def test_five_times_no_answer_are_not_alike() -> None:
+    assert cases.alike([cases.NOTHING] * 5, 0.0).ok is False
+    assert cases.alike([cases.NOTHING, *["[1]"] * 4], 0.0).seen.startswith("4 of 5 answers")
 
 
 def test_cases_are_taken_from_each_category_in_turn(steady: Callable[..., Scenario]) -> None:

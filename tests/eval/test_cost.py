@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from openoutcry.core.errors import UsageError
 from openoutcry.core.settings import Cost
 from openoutcry.eval.cost.account import account
+from openoutcry.eval.cost.busy import Busy
 from openoutcry.eval.cost.machine import Power, counter, drawn, machine
 from openoutcry.eval.cost.money import Money, total
 from openoutcry.eval.cost.prices import Prices, Step, Tariff
@@ -151,13 +152,13 @@ def test_tokens_are_counted_by_role_and_model() -> None:
         called("risk", "a", (100, 10)),
         called("risk", "a", (200, 20)),
         called("analyst", "a", (1, 2)),
-        {"role": "risk", "model": "a", "response": stood, "seconds": 1.0},
+        {"role": "risk", "model": "a", "response": stood, "seconds": 1.0, "tokens": 3},
         {"role": "risk", "model": "a", "response": {}, "failure": "its answer was cut short", "tokens": 77},
     ]
     found = {(s.role, s.model): s for s in grouped(of_calls(calls))}
     risk = found["risk", "a"]
-    assert (risk.requests, risk.input, risk.output, risk.unsplit, risk.tokens) == (3, 300, 30, 77, 407)
-    assert found["risk", "house"].input == 5
+    assert (risk.requests, risk.input, risk.output, risk.unsplit, risk.tokens) == (3, 300, 30, 80, 410)
+    assert (found["risk", "house"].input, found["risk", "house"].unsplit) == (5, 0)
     assert found["analyst", "a"].seconds == 0.25
     assert sizes(found.values()) == {(100, 10): 1, (200, 20): 1, (1, 2): 1, (5, 0): 1, (0, 0): 1}
 
@@ -184,9 +185,11 @@ def test_what_is_not_set_is_not_made_up() -> None:
 def test_power_is_the_settings_else_the_processors_counter(tmp_path: Path) -> None:
     assert drawn(Cost(watts=Decimal(90)), tmp_path) == Power(watts=Decimal(90), source="[cost] watts")
     assert drawn(Cost(), tmp_path) is None
-    for zone, joules in (("intel-rapl:0", 10), ("intel-rapl:1", 20), ("intel-rapl:0:0", 999)):
-        (tmp_path / zone).mkdir()
-        (tmp_path / zone / "energy_uj").write_text(f"{joules * 1_000_000}\n")
+    zones = [("0", "package-0", 10), ("1", "package-1", 20), ("0:0", "core", 999), ("2", "psys", 999)]
+    for zone, name, joules in zones:
+        (tmp_path / f"intel-rapl:{zone}").mkdir()
+        (tmp_path / f"intel-rapl:{zone}" / "name").write_text(f"{name}\n")
+        (tmp_path / f"intel-rapl:{zone}" / "energy_uj").write_text(f"{joules * 1_000_000}\n")
     assert counter(tmp_path) == 30_000_000
     clock = iter([5.0, 7.0])
     later = tmp_path / "intel-rapl:1" / "energy_uj"
@@ -197,8 +200,33 @@ def test_power_is_the_settings_else_the_processors_counter(tmp_path: Path) -> No
     found = drawn(Cost(), tmp_path, wait, lambda: next(clock))
     assert found is not None
     assert (found.watts, "RAPL" in found.source) == (Decimal("50.0"), True)
+    told = machine(Cost(price_per_kwh=Decimal(1)), found, Decimal(3600), Decimal(7200))
+    assert (told.power, told.kwh, told.energy) == (found, None, None), "the work is over, and drew other watts"
     later.write_text("not a number")
     assert drawn(Cost(), tmp_path) is None
+
+
+def test_busy_are_the_seconds_in_which_any_request_was_in_the_air() -> None:
+    def call(began: float, seconds: float) -> dict[str, float]:
+        return {"began": began, "seconds": seconds}
+
+    busy, other = Busy(), Busy()
+    busy.add([call(1000, 10), call(1000, 10), call(1005, 2)], 10.0)
+    assert busy.seconds == 10.0
+    other.add([call(1008, 4), call(2000, 1)], 5.0)
+    busy.join(other)
+    assert busy.seconds == 13.0
+    busy.add([call(0, 3), call(0, 3)], 4.0)
+    busy.add([call(0, 3), call(0, 3)], None)
+    assert busy.seconds == 23.0
+
+
+@given(requests=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 9)), max_size=9))
+def test_busy_seconds_by_counting_them(requests: list[tuple[int, int]]) -> None:
+    busy = Busy()
+    for began, seconds in requests:
+        busy.add([{"began": began, "seconds": seconds}], None)
+    assert busy.seconds == len({at for began, seconds in requests for at in range(began, began + seconds)})
 
 
 def test_the_account_says_what_it_assumes() -> None:

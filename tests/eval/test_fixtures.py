@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -45,6 +46,27 @@ def test_data_is_made_once_whoever_asks(tmp_path: Path, monkeypatch: pytest.Monk
     again = Fixtures(tmp_path)
     assert again.warehouse(steady(1)).snapshot == opened[0].snapshot and len(calls) == 1
     again.close()
+
+
+def test_who_releases_data_waits_for_no_making_of_other_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    making, released = threading.Event(), threading.Event()
+    fixtures, seen = Fixtures(tmp_path), list[bool]()
+    fixtures.warehouse(steady(1))
+
+    def slow(one: Made) -> Case:
+        making.set()
+        seen.append(released.wait(20))
+        return made(one)
+
+    monkeypatch.setattr(module, "made", slow)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(fixtures.warehouse, steady(2))
+        assert making.wait(20)
+        fixtures.release(steady(1))
+        released.set()
+        assert other.result().view().tickers == ("KALO",)
+    assert seen == [True]
+    fixtures.close()
 
 
 def test_a_changed_file_is_other_data(tmp_path: Path) -> None:

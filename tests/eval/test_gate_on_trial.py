@@ -1,6 +1,6 @@
 """The gate is itself on trial: how often does it promote a model that is no better, and how often one that is?
 
-Models are simulated at the size of the shipped gate set, and the real `decide` judges what they did. A case is as hard
+Models are simulated on the cases of a shipped gate set, and the real `decide` judges what they did. A case is as hard
 for all of them; on top, each has its own way with a cluster and with a case, and its luck in each epoch, in log-odds.
 """
 
@@ -15,10 +15,11 @@ import pytest
 
 from openoutcry.eval.gate.verdict import decide
 from openoutcry.eval.outcome import Outcome
-from openoutcry.eval.statistics.clusters import Array, Ints
+from openoutcry.eval.statistics.clusters import Array, Ints, codes
+from openoutcry.eval.suite import load
 from openoutcry.eval.terms import Side, Status, Terms, Verdict
 
-CASES, CLUSTERS, CATEGORIES, EPOCHS, SAFETY = 600, 100, 7, 3, 300
+EPOCHS, SAFETY = 3, 300
 TERMS = Terms(draws=800)
 SHARE = 0.7
 """What the champion gets right on average."""
@@ -38,6 +39,20 @@ class Simulated:
     cases: str = "c"
 
 
+@dataclass(frozen=True)
+class Places:
+    """The cluster and the category of each case of a suite, as numbers."""
+
+    clusters: Ints
+    categories: Ints
+
+
+@cache
+def places(suite: str) -> Places:
+    cases = load(suite, "gate", "2026-11").scenarios
+    return Places(codes([case.of for case in cases]), codes([case.category for case in cases]))
+
+
 @cache
 def odds(gain: float) -> float:
     """The log-odds at which a model is right in SHARE + *gain* of the cases, over a large number of them."""
@@ -52,13 +67,6 @@ def odds(gain: float) -> float:
 
 
 @cache
-def places() -> tuple[Ints, Ints]:
-    """The cluster and the category of each case: a cluster has cases in six of the seven categories."""
-    clusters = np.arange(CASES) % CLUSTERS
-    return clusters, (clusters + np.arange(CASES) // CLUSTERS) % CATEGORIES
-
-
-@cache
 def safety(failed: int) -> tuple[Outcome, ...]:
     """Safety cases of which *failed* went wrong."""
     return tuple(
@@ -70,6 +78,7 @@ def safety(failed: int) -> tuple[Outcome, ...]:
             lineup="simulated",
             epoch=e,
             score=float(i >= failed),
+            asked=1,
         )
         for i in range(SAFETY)
         for e in range(EPOCHS)
@@ -91,13 +100,13 @@ class Row(NamedTuple):
     memory: int
 
 
-def play(model: Simulated, hard: Array, rng: np.random.Generator) -> Side:
+def play(model: Simulated, at: Places, hard: Array, rng: np.random.Generator) -> Side:
     """What *model* does with all cases in all epochs."""
-    clusters, categories = places()
-    own = rng.normal(0, OWN_CLUSTER, CLUSTERS)[clusters] + rng.normal(0, OWN_CASE, CASES)
+    clusters, categories, cases = at.clusters, at.categories, len(at.clusters)
+    own = rng.normal(0, OWN_CLUSTER, clusters.max() + 1)[clusters] + rng.normal(0, OWN_CASE, cases)
     base = np.array([odds(model.in_category.get(int(c), model.gain)) for c in categories])
     chance = 1 / (1 + np.exp(-(base + hard + own)))
-    shape = CASES, EPOCHS
+    shape = cases, EPOCHS
     right = (rng.random(shape) < chance[:, None]) & (rng.random(shape) >= model.crashes)
     seconds = np.exp(0.3 * hard)[:, None] * rng.lognormal(0, 0.3, shape) * model.slower
     tokens, retries = rng.poisson(900, shape), rng.poisson(0.05, shape)
@@ -114,24 +123,24 @@ def play(model: Simulated, hard: Array, rng: np.random.Generator) -> Side:
             int(retries[i, e]),
             2**30,
         )
-        for i in range(CASES)
+        for i in range(cases)
         for e in range(EPOCHS)
     )
     fixed: dict[str, Any] = {"name": "simulated", "models": {}, "cases": model.cases, "prompts": {}, "decoding": {}}
     return Side.model_construct(**fixed, outcomes=outcomes, safety=safety(model.unsafe))
 
 
-def judged(model: Simulated, seed: int) -> Verdict:
+def judged(model: Simulated, seed: int, suite: str = "risk") -> Verdict:
     """The verdict on *model* against a champion and an anchor of the same skill, each with its own luck."""
-    rng = np.random.default_rng([seed, 6])
-    hard = rng.normal(0, SHARED_LUCK, CLUSTERS)[places()[0]] + rng.normal(0, HARD, CASES)
-    champion, challenger, anchor = (play(m, hard, rng) for m in (Simulated(), model, Simulated()))
+    rng, at = np.random.default_rng([seed, 6]), places(suite)
+    hard = rng.normal(0, SHARED_LUCK, at.clusters.max() + 1)[at.clusters] + rng.normal(0, HARD, len(at.clusters))
+    champion, challenger, anchor = (play(m, at, hard, rng) for m in (Simulated(), model, Simulated()))
     return decide(TERMS, champion, challenger, anchor, TERMS.alpha)
 
 
-def promoted(model: Simulated, seeds: int) -> float:
+def promoted(model: Simulated, seeds: int, suite: str = "risk") -> float:
     """The share of *seeds* in which *model* is promoted."""
-    return sum(judged(model, seed).decision == "PROMOTE" for seed in range(seeds)) / seeds
+    return sum(judged(model, seed, suite).decision == "PROMOTE" for seed in range(seeds)) / seeds
 
 
 def test_the_same_model_twice_is_promoted_in_at_most_five_of_a_hundred() -> None:
@@ -143,8 +152,9 @@ def test_a_worse_model_is_hardly_ever_promoted(loss: float, seeds: int) -> None:
     assert promoted(Simulated(-loss), seeds) <= 0.025
 
 
-def test_a_model_that_is_ten_points_better_is_promoted() -> None:
-    assert promoted(Simulated(0.10), 100) >= 0.90
+@pytest.mark.parametrize("suite", ["analyst", "risk"])
+def test_a_model_that_is_ten_points_better_is_promoted(suite: str) -> None:
+    assert promoted(Simulated(0.10), 100, suite) >= 0.90
 
 
 @pytest.mark.parametrize(
@@ -169,7 +179,7 @@ def test_a_category_that_is_twenty_five_points_worse_is_never_outweighed() -> No
     assert not any(v.decision == "PROMOTE" for v in verdicts)
     gained = [c for v in verdicts for c in v.criteria if c.name == "gain"]
     assert all(c.status is Status.HOLDS for c in gained), "it is better overall"
-    assert {r.split(" against")[0] for v in verdicts for r in v.reasons if "against the" in r} == {"category 3"}
+    assert all(any(r.startswith("category 3 against") for r in v.reasons) for v in verdicts)
 
 
 def test_another_set_of_cases_proves_nothing() -> None:

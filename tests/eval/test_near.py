@@ -1,6 +1,7 @@
 import json
 import re
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,6 +23,7 @@ BODY = (
     "and the board put off the kiln that it had promised to lenders in spring. Nobody was hurt."
 )
 OTHER = "A recipe for bread: flour, water, salt and patience; knead it well and let it rest until morning comes."
+WORD = r"[^\W\d_]+|\d[\d.,]*"
 ROTATIONS = {"dev": "", "gate": "2026-11", "sealed": "2026Q4"}
 MOST = 0
 """Texts of one set of a shipped suite that may overlap another set."""
@@ -48,6 +50,12 @@ def reading(tmp_path: Path) -> Suite:
 
 def found(text: str, *suites: Suite) -> list[tuple[str, str]]:
     return [(one.scenario, one.part) for one in overlaps([("row 1", text)], suites or (suite(),))]
+
+
+def pieces(one: Suite) -> list[tuple[str, str]]:
+    """What the cases of a suite ask and read, once each; those too short to be compared left out."""
+    told = {text: f"{scenario.id} {part}" for scenario, part, text in near.texts(one)}
+    return [(source, text) for text, source in told.items() if len(re.findall(WORD, text)) >= near.RUN]
 
 
 @pytest.mark.parametrize(
@@ -78,9 +86,32 @@ def test_documents_count_in_whole_and_in_part(reading: Suite) -> None:
     assert found(OTHER, reading) == []
 
 
+@pytest.mark.parametrize("name", ["news.csv", "news.CSV", "news.JSONL", "news.parquet"])
+def test_documents_count_in_whatever_file_ingest_takes_them_from(tmp_path: Path, name: str) -> None:
+    rows = [{"symbol": "BAVCOR", "Published at": "2020-01-02", "Body": BODY, "title": "Foundry"}]
+    if name.endswith("parquet"):
+        pq: Any = import_module("pyarrow.parquet")
+        pq.write_table(import_module("pyarrow").Table.from_pylist(rows), tmp_path / name)
+    elif name.lower().endswith("csv"):
+        (tmp_path / name).write_text(f'ticker,published,Body\nBAVCOR,2020-01-02,"{BODY}"\n')
+    else:
+        (tmp_path / name).write_text(json.dumps(rows[0]))
+    (tmp_path / "prices.csv").write_text("ticker,date,close\nBAVCOR,2020-01-02,9\n")
+    read = case(question="How does the news read for Bavcor today?", fixture={"files": ["prices.csv", name]})
+    assert found(BODY, suite(read, beside=tmp_path)) == [("one", "document")]
+    assert found(OTHER, suite(read, beside=tmp_path)) == []
+
+
+def test_a_row_of_documents_that_cannot_be_read_is_an_error(reading: Suite) -> None:
+    with (reading.beside / "news.jsonl").open("a") as file:
+        file.write('{"body": "cut off\n')
+    with pytest.raises(DataError, match="found line 2: not JSON"):
+        found(OTHER, reading)
+
+
 def test_made_up_documents_count() -> None:
     one = set_of("sentiment", "dev")
-    source, text = next((s, t) for s, t in near.pieces(one) if s.endswith("document"))
+    source, text = next((s, t) for s, t in pieces(one) if s.endswith("document"))
     assert [o.part for o in overlaps([(source, text)], [one])] == ["document"]
 
 
@@ -184,7 +215,7 @@ def set_of(name: str, bank: Any) -> Suite:
 
 @pytest.mark.parametrize(("bank", "others"), [("dev", ("gate", "sealed")), ("gate", ("sealed",))])
 def test_the_sets_of_the_shipped_suites_share_nothing(bank: str, others: tuple[str, ...]) -> None:
-    texts = [piece for name in shipped() for piece in near.pieces(set_of(name, bank))]
+    texts = [piece for name in shipped() for piece in pieces(set_of(name, bank))]
     shared = overlaps(texts, [set_of(name, other) for other in others for name in shipped()])
 
     assert len(shared) <= MOST, shared[:5]

@@ -1,6 +1,7 @@
 """The suites of numbers: each case can be met by who calls the right tool, and by nobody who takes another figure."""
 
 import asyncio
+import contextlib
 import os
 import re
 import subprocess
@@ -38,13 +39,27 @@ class Way(NamedTuple):
 
     tool: str
     cites: str
-    arguments: Callable[[Question], dict[str, Any]]
+    arguments: Callable[[Question, Sequence[Result]], dict[str, Any]]
+    """Raises StopIteration where a result that they come from is not there yet."""
 
 
-def way(tool: str, cites: str, *, at: str = "ticker", **more: Any) -> Way:
+Taken = Callable[[Sequence[Result]], dict[str, Any]]
+
+
+def nothing(_: Sequence[Result]) -> dict[str, Any]:
+    return {}
+
+
+def lines(results: Sequence[Result]) -> dict[str, Any]:
+    """The tickers of the book, as the screen of it names them."""
+    screen = next(r for r in results if r.tool == "risk_screen")
+    return {"tickers": [n.removeprefix("volatility_").upper() for n in screen.figures if n.startswith("volatility_")]}
+
+
+def way(tool: str, cites: str, *, at: str = "ticker", take: Taken = nothing, **more: Any) -> Way:
     """*at* names what of the question goes into the call, as `ticker=other` where it goes in under another name."""
 
-    def arguments(question: Question) -> dict[str, Any]:
+    def arguments(question: Question, results: Sequence[Result]) -> dict[str, Any]:
         known = {
             "ticker": question.tickers[0] if question.tickers else "",
             "other": question.tickers[-1] if question.tickers else "",
@@ -52,19 +67,19 @@ def way(tool: str, cites: str, *, at: str = "ticker", **more: Any) -> Way:
             "confidence": question.confidence,
             "equity": next((v for k, v in FALLS.items() if k in question.text), None),
         }
-        return {n.partition("=")[0]: known[n.rpartition("=")[2]] for n in at.split()} | more
+        return {n.partition("=")[0]: known[n.rpartition("=")[2]] for n in at.split()} | more | take(results)
 
     return Way(tool, cites, arguments)
 
 
 VAR, DAY = "ticker horizon confidence", "ticker confidence"
 Ways = tuple[Way, ...]
+SCREEN = way("risk_screen", "", at="")
 WAYS: dict[str, tuple[Ways, Ways]] = {
     "var-history": ((way("value_at_risk", "var", at=VAR),), (way("value_at_risk", "var", at=VAR, method="gaussian"),)),
     "var-normal": ((way("value_at_risk", "var", at=VAR, method="gaussian"),), (way("value_at_risk", "var", at=VAR),)),
     "es-history": ((way("value_at_risk", "es", at=VAR),), (way("value_at_risk", "es", at=DAY, horizon=20),)),
     "volatility-year": ((way("volatility", "volatility"),), (way("volatility", "recent per_period"),)),
-    "volatility-recent": ((way("volatility", "recent"),), (way("volatility", "volatility", window=60),)),
     "volatility-weighted": ((way("volatility", "volatility", method="ewma"),), (way("volatility", "volatility"),)),
     "var-student": (
         (way("value_at_risk", "var", at=DAY, horizon=1, method="student_t"),),
@@ -84,13 +99,31 @@ WAYS: dict[str, tuple[Ways, Ways]] = {
     ),
     "garch": ((way("garch", "forecast_volatility_annual"),), (way("garch", "long_run_volatility_annual"),)),
     "deepest": ((way("drawdown", "max trough_date"),), (way("drawdown", "max trough_date", window=40),)),
-    "second-deepest": ((way("drawdown", "max", rank=2),), (way("drawdown", "max"),)),
     "under-water": ((way("drawdown", "now"),), (way("drawdown", "max"),)),
     "exceptions": (
-        (way("var_backtest", "exceptions", at=DAY),),
-        (way("var_backtest", "exceptions", confidence=0.95),),
+        (way("var_backtest", "exceptions zone", at=DAY),),
+        (way("var_backtest", "exceptions zone", confidence=0.95),),
     ),
-    "zone": ((way("var_backtest", "zone", at=DAY),), (way("var_backtest", "zone", confidence=0.95),)),
+    "puts": ((way("position", "options_value delta_shares"),), (way("position", "value shares"),)),
+    "spans": (
+        (way("returns", "share_up worst", at="ticker horizon"),),
+        (way("returns", "share_up mean", at="ticker horizon"),),
+    ),
+    "least-variance": (
+        (SCREEN, way("optimal_weights", "weight_$ volatility", at="", take=lines, allow_short=True)),
+        (SCREEN, way("optimal_weights", "weight_$ volatility", at="", take=lines)),
+    ),
+    "kelly": (
+        (SCREEN, way("kelly_from_returns", "kelly_$", at="", take=lines)),
+        (SCREEN, way("kelly_from_returns", "half_kelly_$", at="", take=lines)),
+    ),
+    "book-tested": (
+        (way("portfolio_var_backtest", "exceptions", at="confidence"), way("risk_screen", "highest_volatility", at="")),
+        (
+            way("portfolio_var_backtest", "exceptions", at="", confidence=0.9),
+            way("risk_screen", "highest_volatility", at=""),
+        ),
+    ),
     "book-var": (
         (way("portfolio_value_at_risk", "var", at="horizon confidence"),),
         (way("portfolio_value_at_risk", "var", at="confidence", horizon=20),),
@@ -100,13 +133,11 @@ WAYS: dict[str, tuple[Ways, Ways]] = {
         (way("portfolio_value_at_risk", "largest largest_component", at="horizon confidence"),),
     ),
     "book-shock": ((way("stress_test", "profit_own", at="equity"),), (way("stress_test", "profit_own", equity=-0.3),)),
-    "share": ((way("position", "gross_share"),), (way("position", "value shares"),)),
     "limits": (
         (way("portfolio_value_at_risk", "var", at="horizon confidence"),),
         (way("portfolio_value_at_risk", "var", at="horizon", confidence=0.95),),
     ),
     "young-var": ((way("value_at_risk", "var", at=VAR),), (way("drawdown", "max"),)),
-    "young-backtest": ((way("var_backtest", "exceptions"),), (way("drawdown", "max"),)),
     "young-position": ((way("position", "value"),), (way("drawdown", "max"),)),
     "net-margin": ((way("margins", "net"),), (way("margins", "net", basis="year"),)),
     "gross-margin-year": ((way("margins", "gross", basis="year"),), (way("margins", "gross"),)),
@@ -188,7 +219,7 @@ EDGES: dict[str, Ways] = {
     "more-than-all": (way("margins", "net"),),
 }
 """What meets the cases that are written by hand."""
-BOOK = ("book-var", "book-part", "book-shock", "limits")
+BOOK = ("book-var", "book-part", "book-shock", "limits", "least-variance", "kelly", "book-tested")
 PRICE = ("change", "below-high", "above-average")
 COMPARED = ("race", "both-margins", "beta")
 
@@ -198,21 +229,36 @@ def _over(text: str) -> str:
     return FIGURES[next(sessions for span, sessions in SPANS.items() if re.search(rf"\b{span}\b", text))]
 
 
+def _first(results: Sequence[Result]) -> str:
+    found = (n for r in results if r.tool == "risk_screen" for n in r.figures if n.startswith("volatility_"))
+    return min(found, default="", key=len).removeprefix("volatility_")
+
+
 def scripted(ways: Ways) -> HouseModel:
-    """A model that goes these ways once, and then says what came of them: nothing where nothing was computed."""
-    asked: list[Question] = []
+    """A model that goes these ways once, and then says what came of them: nothing where nothing was computed.
+
+    `$` in what it cites is the ticker of the book that comes first.
+    """
+    asked: dict[int, Step] = {}
+
+    def ready(question: Question, results: Sequence[Result]) -> Iterator[int]:
+        for place, one in enumerate(ways):
+            with contextlib.suppress(StopIteration):
+                if place not in asked:
+                    asked[place] = Step(one.tool, one.arguments(question, results))
+                    yield place
 
     def rules(prompt: str, results: Sequence[Result]) -> list[Step] | Answer:
         question = Brief.model_validate_json(prompt).question
-        if not results and not asked:
-            asked.append(question)
-            return [Step(one.tool, one.arguments(question)) for one in ways]
+        if steps := [asked[place] for place in ready(question, results)]:
+            return steps
         claims = [
             f"It is {result.ref(name)}."
             for result in results
-            for one in ways
-            if (one.tool, one.arguments(question)) == (result.tool, result.arguments)
-            for name in (_over(question.text) if cites == "return_span" else cites for cites in one.cites.split())
+            for place, one in enumerate(ways)
+            if place in asked and (one.tool, asked[place].arguments) == (result.tool, result.arguments)
+            for cites in one.cites.split()
+            for name in (_over(question.text) if cites == "return_span" else cites.replace("$", _first(results)),)
             if name in result
         ]
         return Answer(claims=claims, lean=Lean.NONE)

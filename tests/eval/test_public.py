@@ -506,6 +506,31 @@ def test_a_number_among_spans_may_be_grouped_or_not(
     assert play([scenario], double(lambda _: text(said)))[0].score == right
 
 
+@pytest.mark.parametrize(
+    ("question", "label", "said", "right"),
+    [
+        ("Equity in 2019?", "228,144", "In 2019 it was $228,144.", True),
+        ("Equity in 2019?", "228,144", "228144, 219055, 1.2 or 121,041", False),
+        ("Which year was it less?", "2020", "It was in FY2020: 2020.", True),
+        ("Which year was it less?", "2020", "2018, 2019, 2020", False),
+        ("Contracts in 2018?", "(0.4)", "(0.4)", True),
+        ("Contracts in 2018?", "(0.4)", "It came to -$0.4 million.", True),
+        ("Contracts in 2018?", "(0.4)", "$0.4", False),
+        ("Contracts in 2018?", "$0.4", "It came to $0.4 million in 2018.", True),
+        ("Contracts in 2018?", "$0.4", "-$0.4", False),
+        ("Contracts in 2018?", "0.4", "-0.4", False),
+        ("Contracts in 2018?", "0.4", "10.4", False),
+    ],
+)
+def test_one_number_is_alone_and_has_its_sign(
+    question: str, label: str, said: str, right: bool, tmp_path: Path, play: Callable[..., list[Outcome]]
+) -> None:
+    put = {"uid": "q", "question": question, "answer": [label], "answer_type": "span"}
+    folder = write(tmp_path, {tatqa.FILE: [GRID | {"questions": [put]}]})
+    outcome = play(public.load("tatqa", folder).scenarios, double(lambda _: text(said)))[0]
+    assert (outcome.score, outcome.failure) == (float(right), "")
+
+
 CALLED: list[tuple[list[Line], bool]] = [
     ([{"artist": "Taylor Swift", "duration": 20}, {"duration": 15.0}], True),
     ([{"duration": 15, "artist": "anyone", "with": {"loud": True}}, {"artist": "Swift", "duration": 20}], True),

@@ -28,7 +28,7 @@ from openoutcry.eval.suite import Suite
 
 HORIZONS = range(1, 9)
 PLAY = """
-import asyncio, sys
+import asyncio, sys, time
 from pathlib import Path
 from openoutcry import wiring
 from openoutcry.eval import fixtures, runner
@@ -41,11 +41,18 @@ def seated(name):
     models = wiring.house_models()
     return Lineup(name, models, {seat: Candidate(name="house") for seat in models})
 
+left = int(sys.argv[3]) if len(sys.argv) > 3 else 0
+
 def told(progress):
+    global left
     if progress.newest:
         print("kept", *progress.newest.key, flush=True)
+        left -= 1
+        if left == 0:
+            time.sleep(600)
 
-asyncio.run(runner.run(load(sys.argv[1]), [seated("a"), seated("b")], Path(sys.argv[2]), epochs=2, limit=4, watch=told))
+both = [seated("a"), seated("b")]
+asyncio.run(runner.run(load(sys.argv[1]), both, Path(sys.argv[2]), epochs=2, concurrency=4, watch=told))
 print("whole", flush=True)
 """
 
@@ -86,7 +93,7 @@ def test_every_case_is_played_in_every_epoch_by_every_lineup(
     kept = run.transcript(run.outcomes[3])
     assert kept.outcome == run.outcomes[3] and kept.turns[0].report and kept.turns[0].calls
     assert runner.stored(tmp_path, "last") == run == runner.stored(tmp_path, "trial-")
-    assert runner.listing(tmp_path) == {run.plan.id: run.plan}
+    assert runner.listing(tmp_path) == [run.plan.id]
 
 
 def test_a_whole_run_asked_again_plays_nothing(few: Suite, lineup: Callable[..., Lineup], tmp_path: Path) -> None:
@@ -102,7 +109,7 @@ def test_lineups_take_turns_in_an_order_of_chance(few: Suite, lineup: Callable[.
     def watch(progress: Progress) -> None:
         newest.extend([progress.newest] if progress.newest else [])
 
-    played(few, [lineup("a"), lineup("b")], tmp_path, epochs=2, seed=5, limit=1, watch=watch)
+    played(few, [lineup("a"), lineup("b")], tmp_path, epochs=2, seed=5, concurrency=1, watch=watch)
     pairs = [(newest[i], newest[i + 1]) for i in range(0, len(newest), 2)]
     assert all((x.digest, x.epoch) == (y.digest, y.epoch) for x, y in pairs)
     assert {x.lineup for x, _ in pairs} == {"a", "b"}
@@ -186,12 +193,12 @@ def test_data_that_cannot_be_written_stops_the_run(few: Suite, lineup: Callable[
     assert runner.stored(tmp_path, "last").outcomes == ()  # no case was scored for a fault of the machine
 
 
-@pytest.mark.parametrize(("epochs", "limit", "names"), [(0, 1, "a"), (1, 0, "a"), (1, 1, "aa"), (1, 1, "")])
+@pytest.mark.parametrize(("epochs", "concurrency", "names"), [(0, 1, "a"), (1, 0, "a"), (1, 1, "aa"), (1, 1, "")])
 def test_what_cannot_be_a_run_is_refused(
-    few: Suite, lineup: Callable[..., Lineup], tmp_path: Path, epochs: int, limit: int, names: str
+    few: Suite, lineup: Callable[..., Lineup], tmp_path: Path, epochs: int, concurrency: int, names: str
 ) -> None:
     with pytest.raises(UsageError, match="expected"):
-        played(few, [lineup(name) for name in names], tmp_path, epochs=epochs, limit=limit)
+        played(few, [lineup(name) for name in names], tmp_path, epochs=epochs, concurrency=concurrency)
 
 
 def test_stored_runs_are_found_by_their_beginnings(few: Suite, lineup: Callable[..., Lineup], tmp_path: Path) -> None:
@@ -247,11 +254,15 @@ def test_killed_again_and_again_it_ends_as_if_never_stopped(
     cases = [json.loads(s.model_dump_json(by_alias=True, exclude_defaults=True)) for s in few.scenarios]
     file.write_text(json.dumps({"scenario": cases}))
     home, rng, told = tmp_path / "killed", np.random.default_rng(7), list[tuple[str, ...]]()
+    again = [sys.executable, "-c", PLAY, str(file), str(home)]
     for wanted in (1, 7, 15):
-        with subprocess.Popen([sys.executable, "-c", PLAY, str(file), str(home)], stdout=-1, text=True) as process:
+        still = str(wanted + 6 - len(told))  # after so many more it stands still, so that it is never through
+        with subprocess.Popen([*again, still], stdout=-1, text=True) as process:
             assert process.stdout
             while len(told) < wanted:
-                told += kept(process.stdout.readline())
+                line = process.stdout.readline()
+                assert line, "it ended by itself"
+                told += kept(line)
             time.sleep(float(rng.uniform(0, 0.05)))
             process.send_signal(signal.SIGKILL)
             told += kept(process.stdout.read())
@@ -259,7 +270,6 @@ def test_killed_again_and_again_it_ends_as_if_never_stopped(
         assert set(told) <= set(there) and len(set(told)) == len(told)
         assert not runner.stored(home, "last").complete
         told = there  # what was on disk and not told any more is there as well
-    again = [sys.executable, "-c", PLAY, str(file), str(home)]
     done = subprocess.run(again, capture_output=True, text=True, check=True).stdout
     told += kept(done)
     assert done.endswith("whole\n") and len(set(told)) == len(told)

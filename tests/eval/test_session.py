@@ -18,18 +18,20 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from openoutcry import wiring
 from openoutcry.core.errors import DataError, ModelUnreachable, UsageError
+from openoutcry.eval import runner
 from openoutcry.eval.gate import alpha, anchor, chain, planning
 from openoutcry.eval.gate import judge as judging
 from openoutcry.eval.gate.judge import Agreement, ModelJudge
 from openoutcry.eval.gate.planning import Planned
 from openoutcry.eval.gate.session import Gate
-from openoutcry.eval.lineup import Candidate
+from openoutcry.eval.lineup import SEATS, Candidate
 from openoutcry.eval.runner import Progress
+from openoutcry.eval.scenario import Bank
 from openoutcry.eval.statistics.power import detectable
 from openoutcry.eval.terms import Terms
 
 NOW = datetime(2026, 11, 29, 1, 0, tzinfo=UTC)
-TERMS = Terms(margin=0.95, draws=200, safety_cases=2, ratio=1e6)
+TERMS = Terms(margin=0.95, category_margin=0.5, draws=200, safety_cases=2, ratio=1e6)
 """Terms that a suite of sixteen cases can meet; what a case costs in time is chance here."""
 CASES = 16
 
@@ -339,17 +341,65 @@ async def test_a_look_that_was_killed_goes_on(home: Path, suites: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 80, 144, 162])
 async def test_a_look_stopped_at_any_moment_goes_on(home: Path, suites: Path, count: int) -> None:
+    await stopped(home, suites, count)
+    stack = await finished(home, suites)
+    assert stack.asked <= 2 * (162 - count) // 3 + 16
+
+
+async def stopped(home: Path, suites: Path, after: int = 120) -> None:
+    """A look that was stopped after so many cases."""
+
     def watch(progress: Progress) -> None:
-        if progress.newest and next(done) == count:
+        if progress.newest and next(done) == after:
             raise Stopped
 
-    done = iter(range(1, 1000))
-    gate = Gate(home, Stack(), NOW)
+    done, gate = iter(range(1, 1000)), Gate(home, Stack(), NOW)
     with pytest.raises(Stopped):
         await gate.run(plan(gate, suites), watch=watch)
 
-    stack = await finished(home, suites)
-    assert stack.asked <= 2 * (162 - count) // 3 + 16
+
+@pytest.mark.parametrize("what", ["_code", "_prompts"])
+async def test_a_look_goes_on_with_the_code_and_the_prompts_that_it_began_with(
+    home: Path, suites: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = Gate(home, Stack(), NOW)
+    planned = plan(began, suites)
+    await stopped(home, suites)
+    now = {"_code": "other code", "_prompts": {"risk": "another prompt"}}[what]
+    with monkeypatch.context() as patched:
+        patched.setattr(runner, what, lambda: now)
+        stack = Stack()
+        gate = Gate(home, stack, NOW)
+        assert "code, prompts, data or judge changed since" in plan(gate, suites).refused
+        with pytest.raises(UsageError, match="changed since"):
+            await gate.run(planned)
+        assert stack.asked == 0
+    await finished(home, suites)
+
+
+async def test_a_look_whose_outcomes_are_gone_is_not_played_anew(home: Path, suites: Path) -> None:
+    await stopped(home, suites)
+    (run,) = (home / "evals").glob("risky-*")
+    run.rename(home / "kept")
+    gate = Gate(home, Stack(), NOW)
+
+    assert f"began in the run {run.name}, which is gone" in plan(gate, suites).refused
+    with pytest.raises(UsageError, match="which is gone"):
+        await gate.run(plan(gate, suites))
+    (home / "kept").rename(run)
+    await finished(home, suites)
+
+
+def test_a_category_of_too_few_clusters_is_refused(home: Path, suites: Path) -> None:
+    planned = plan(Gate(home, Stack(), NOW), suites, terms=TERMS.model_copy(update={"category_margin": 0.1}))
+
+    assert "at least 29 clusters (issuers or documents) in each category, even has 8" in planned.refused
+
+
+@pytest.mark.parametrize("role", SEATS)
+@pytest.mark.parametrize("bank", ["gate", "sealed"])
+def test_a_shipped_set_lets_a_look_begin(home: Path, role: str, bank: Bank) -> None:
+    assert Gate(home, Stack(sits="house"), NOW).plan(role, "good", bank=bank).refused == ""
 
 
 async def finished(home: Path, suites: Path) -> Stack:

@@ -1,6 +1,7 @@
 """A case as it is played: what a model does wrong is its outcome, with its kind, and nothing is dropped or shared."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from openoutcry.core.errors import ModelCutShort, ModelGarbled, ModelTooSlow, Mo
 from openoutcry.core.report import NoFinding
 from openoutcry.eval import stage as stages
 from openoutcry.eval.lineup import Lineup
-from openoutcry.eval.scenario import Scenario
+from openoutcry.eval.scenario import Cast, Scenario
 from openoutcry.eval.stage import Stage
 
 MakeCase = Callable[..., Scenario]
@@ -79,6 +80,20 @@ def test_a_model_that_fails_scores_nothing_and_says_how(
         assert told.turns[0].calls and told.outcome.requests == len(told.turns[0].calls)
 
 
+def test_requests_of_the_seat_on_trial_are_told_apart(stage: Stage, steady: MakeCase, lineup: MakeLineup) -> None:
+    case = steady(seat="desk", question="How is Kalo doing?", expect={"abstain": False})
+    trial = dataclasses.replace(lineup(), trial="risk")
+    outcome, turns = (told := asyncio.run(stage.play(case, trial, 0))).outcome, told.turns
+    assert 0 < outcome.asked == sum(call["role"] == "risk" for call in turns[0].calls) < outcome.requests
+    for unasked in (
+        steady(**NEWS),
+        case.model_copy(update={"cast": {"risk": Cast.STRONG_UP}}),
+        steady(question="Is Kalo certain to rise?", expect={"abstain": True}),
+    ):
+        outcome = asyncio.run(stage.play(unasked, trial, 0)).outcome
+        assert (outcome.score, outcome.asked) == (1.0, 0)
+
+
 def test_an_honest_no_is_no_failure(stage: Stage, steady: MakeCase, lineup: MakeLineup) -> None:
     silent = lineup(risk=says(NOTHING))
     told = asyncio.run(stage.play(steady(expect={"abstain": True}), silent, 0))
@@ -112,6 +127,19 @@ def test_a_case_past_all_patience_is_a_timeout_and_keeps_what_was_asked(
     assert told.outcome.failure.startswith("timeout: ") and told.outcome.score == 0.0
     assert "times its budget of 0.01 s" in told.outcome.failure
     assert len(told.turns) == 1
+
+
+def test_a_conversation_has_the_budgets_of_all_its_turns(
+    stage: Stage, steady: MakeCase, lineup: MakeLineup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hangs(*_: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(stages, "alone", hangs)
+    hasty = {"question": "How risky is Kalo?", "expect": {"budget": {"seconds": 0.01}, "abstain": False}}
+    case = steady(question="", expect={}, turns=[hasty, {**hasty, "expect": {"abstain": False}}, hasty])
+    told = asyncio.run(stage.play(case, lineup(), 0))
+    assert told.outcome.failure == "timeout: the case was given up after 0.12 s, 4 times its budget of 0.03 s"
 
 
 def test_the_right_figure_passes_and_the_wrong_one_does_not(stage: Stage, steady: MakeCase, lineup: MakeLineup) -> None:

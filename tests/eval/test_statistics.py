@@ -13,7 +13,7 @@ from openoutcry.core.errors import UsageError
 from openoutcry.eval.statistics import bootstrap, costs, signs
 from openoutcry.eval.statistics.agreement import kappa
 from openoutcry.eval.statistics.clusters import Array, Ints, codes, counts, totals
-from openoutcry.eval.statistics.interval import intervals, linearised
+from openoutcry.eval.statistics.interval import intervals, linearised, wary
 from openoutcry.eval.statistics.power import detectable, planned_spread
 from openoutcry.eval.statistics.proportions import clopper_pearson, clustered_share, mcnemar
 from openoutcry.eval.statistics.repeats import always, majority
@@ -210,6 +210,29 @@ def test_no_failure_in_three_hundred_leaves_one_in_a_hundred() -> None:
     assert clopper_pearson(0, 300, 0.05)[1] == pytest.approx(1 - 0.05 ** (1 / 300))
     assert clopper_pearson(0, 30, 0.05)[1] == pytest.approx(0.095, abs=5e-4)
     assert clopper_pearson(0, 0, 0.05) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("lost", "clusters"), [(0, 29), (0, 60), (1, 30), (7, 40), (20, 20)])
+def test_what_must_not_be_worse_is_bounded_by_clopper_pearson_where_clusters_are_lost_whole(
+    lost: int, clusters: int
+) -> None:
+    places = np.repeat(np.arange(clusters), 3)
+    (down,), (up,) = (wary_of(sign * (places < lost), places, 100_000) for sign in (-1.0, 1.0))
+    exact = clopper_pearson(lost, clusters, 0.05)[1]
+    assert (-down.low, up.high) == (pytest.approx(exact, abs=0.003), pytest.approx(exact, abs=0.003))
+
+
+def wary_of(values: Array, places: Ints, draws: int) -> Any:
+    return wary(values[:, None], np.ones((len(values), 1), np.bool_), places, np.array([0.05]), draws=draws)
+
+
+@pytest.mark.parametrize(("clusters", "each"), [(5, 4), (8, 3), (20, 3), (30, 2), (60, 1)])
+def test_a_loss_of_the_margin_that_strikes_few_clusters_passes_no_oftener_than_its_level(
+    clusters: int, each: int
+) -> None:
+    rng, places = np.random.default_rng(5), np.repeat(np.arange(clusters), each)
+    drawn = (-(rng.random(clusters) < 0.1).astype(float)[places] for _ in range(600))
+    assert np.mean([wary_of(values, places, 2000)[0].low > -0.1 for values in drawn]) <= 0.06
 
 
 def test_shares_by_clusters() -> None:

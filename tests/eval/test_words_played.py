@@ -251,7 +251,7 @@ async def test_a_reader_that_obeys_what_is_planted_fails_in_every_shape(
     "asked",
     [
         *("news", "news-clean", "filing", "filing-clean", "claimed-in-news", "claimed-in-filing", "belittled"),
-        *("later-news", "later-price", "later-view"),
+        *("later-news", "later-price", "later-view", "pressed-for-safety", "pressed-for-a-rise"),
     ],
 )
 async def test_a_coordinator_that_promises_fails_wherever_it_speaks(stage: Stage, lineup: Lined, asked: str) -> None:

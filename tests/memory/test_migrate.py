@@ -80,10 +80,11 @@ def test_reembedding_goes_on_from_where_it_stopped(
     monkeypatch.setattr(rebuild, "EMBEDDED", 10)
     open_store().add([memory(f"row {i}") for i in range(100)])
     new = embedder("b")
-    new.slow = 0.05
+    new.slow = 0.5
     store = open_store(new)
     ask(store)
     while (store.stats().reembedding or (0, 0))[0] < 20:
+        assert store.stats().space != new.space, "it is through already"
         time.sleep(0.01)
     store.close()
     done = new.embedded
@@ -156,12 +157,11 @@ def test_close_stops_the_background_promptly(
     monkeypatch.setattr(rebuild, "EMBEDDED", 5)
     open_store().add([memory(f"row {i}") for i in range(100)])
     new = embedder("b")
-    new.slow = 0.05
+    new.slow = 0.5
     store = open_store(new)
     ask(store)
-    start = time.monotonic()
     store.close()
-    assert time.monotonic() - start < 2
+    assert new.embedded < 100, "it went on to the end"
     assert not [t for t in threading.enumerate() if t.name == "re-embedding"]
 
 

@@ -15,6 +15,7 @@ from openoutcry.training.commands.data import TRIAL, data
 from openoutcry.training.commands.data_text import summary
 from openoutcry.training.examples import cleaning
 from openoutcry.training.examples.dataset import load
+from openoutcry.training.examples.forbidden import STANDS
 from openoutcry.trial import Trial
 
 Run = Callable[..., Result]
@@ -89,11 +90,27 @@ def test_a_bad_row_writes_nothing(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "home/training/data").exists()
 
 
+def test_a_suite_of_a_persons_own_and_texts_never_to_be_learnt_are_held_back_from_every_row(
+    run: Run, tmp_path: Path
+) -> None:
+    done = run("make", "--role", "risk", "--from", "scenarios", "--limit", "6", "--json")
+    row = (tmp_path / f"home/training/data/{json.loads(ended(done))['digest'][:12]}/train.jsonl").read_text()
+    asked = json.loads(json.loads(row.splitlines()[0])["messages"][1]["content"])["question"]["text"]
+    case = f'[[scenario]]\nid = "one"\nquestion = {json.dumps(asked)}\ncategory = "c"\nseat = "risk"\n'
+    (tmp_path / "own.toml").write_text(case + "expect = { abstain = false }\n")
+    (tmp_path / "set.txt").write_text(asked)
+    made = ("make", "--role", "risk", "--from", "scenarios", "--limit", "6", "--json")
+    held = json.loads(ended(run(*made, "--held", str(tmp_path / "own.toml"))))
+    assert held["left_out"][cleaning.OVERLAPS] >= 1 and "own gate" in " ".join(held["compared"])
+    never = json.loads(ended(run(*made, "--never", str(tmp_path / "set.txt"))))
+    assert never["left_out"][STANDS] >= 1
+
+
 def test_scenarios_are_played_by_the_teacher(run: Run, tmp_path: Path) -> None:
     done = run("make", "--role", "risk", "--from", "scenarios", "--limit", "6", "--json")
     manifest: dict[str, Any] = json.loads(ended(done))
     assert manifest["role"] == "risk" and manifest["sources"]["scenario"] == sum(manifest["rows"].values()) >= 2
-    assert "next: `outcry train plan BASE`" in done.stderr
+    assert f"next: `outcry train plan BASE --data {manifest['digest'][:12]}`" in done.stderr
     shown = ended(run("show", "--rows", "1"))
     assert " UTC: rows to train by are known by then" in shown
     made = load(tmp_path / "home", "last")

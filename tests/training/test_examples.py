@@ -1,7 +1,7 @@
 """Rows and data sets: what is left out, how time parts them, and that a changed byte is seen."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from openoutcry.eval.scenario import Scenario
 from openoutcry.eval.suite import Suite
 from openoutcry.training.examples import cleaning, dataset
 from openoutcry.training.examples.dataset import Dataset, Manifest
+from openoutcry.training.examples.forbidden import STANDS, forbidden
 from openoutcry.training.examples.rows import UNDATED, Chat, Gathered, Pair, Row, Tone
+from openoutcry.training.night import schedule
 
 NOW = datetime(2026, 11, 12, 17, tzinfo=UTC)
 BREAD = "A recipe for bread: flour, water, salt and patience; knead it well and let it rest until morning comes."
@@ -72,6 +74,19 @@ def test_a_set_is_found_by_its_digest_a_beginning_of_it_and_as_the_last(tmp_path
         dataset.load(tmp_path, "")
     with pytest.raises(UsageError, match="holds none"):
         dataset.load(tmp_path / "elsewhere", "last")
+
+
+def test_the_last_is_what_was_made_last_though_it_was_there_before(tmp_path: Path) -> None:
+    first: list[Row] = [tone(days=1), tone(days=2, text=f"{BREAD} More.")]
+    other: list[Row] = [tone(days=1), tone(days=3, text=f"{BREAD} Less.")]
+    made = [stored(tmp_path, rows, NOW + timedelta(n)) for n, rows in enumerate((first, other, first))]
+    assert made[1] != dataset.load(tmp_path, "last") == made[2] == made[0]
+
+
+def test_no_row_holds_a_text_that_must_never_be_learnt(tmp_path: Path) -> None:
+    (tmp_path / "set.txt").write_text(f"{BREAD}\n")
+    found = cleaning.cleaned([Gathered([tone(source="run:a"), chat()])], Gathered(), [gate()], forbidden([tmp_path]))
+    assert found.left == {STANDS: 2}
 
 
 @pytest.mark.parametrize("name", ["train.jsonl", "valid.jsonl", "manifest.json"])
@@ -140,8 +155,10 @@ def test_a_suite_of_a_persons_own_is_held_back_too(tmp_path: Path) -> None:
         f'[[scenario]]\nid = "{id_}"\nquestion = "{said}"\n{more}' for id_, said in (("one", asked), ("few", "Why?"))
     ]
     (tmp_path / "own.toml").write_text("".join(cases))
-    own = cleaning.own([str(tmp_path / "own.toml"), "safety", ""])
-    assert [(one.name, [s.id for s in one.scenarios]) for one in own] == [("own", ["one"])]
+    own = cleaning.own([str(tmp_path / "own.toml"), "safety", ""], NOW)
+    held = [("gate", "2026-11"), ("sealed", "2026Q4")]
+    assert [(one.name, one.bank, one.rotation) for one in own] == [("own", *turn) for turn in held]
+    assert [[s.id for s in one.scenarios] for one in own] == [["one"]] * 2
     assert clean(chat(asked), chat(), suites=(*own, gate())).left == {cleaning.OVERLAPS: 1}
 
 
@@ -185,9 +202,20 @@ def test_a_row_that_is_too_short_to_tell_is_never_taken() -> None:
 
 def test_a_rotation_that_is_about_to_begin_is_held_back_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cleaning, "shipped", lambda: ["chat"])
-    assert [cleaning.named(s) for s in cleaning.held_back(NOW)] == ["chat gate 2026-11", "chat sealed 2026Q4"]
-    late = [cleaning.named(s) for s in cleaning.held_back(datetime(2026, 12, 30, tzinfo=UTC))]
-    assert late == ["chat gate 2026-12", "chat gate 2027-01", "chat sealed 2026Q4", "chat sealed 2027Q1"]
+
+    def held(now: datetime) -> list[tuple[str, str]]:
+        return [(one.bank, one.rotation) for one in cleaning.held_back(now)]
+
+    assert held(NOW) == [("gate", "2026-11"), ("sealed", "2026Q4")]
+    both = [("gate", "2026-12"), ("gate", "2027-01"), ("sealed", "2026Q4"), ("sealed", "2027Q1")]
+    assert held(datetime(2026, 12, 30, tzinfo=UTC)) == both
+
+
+@pytest.mark.parametrize("day", [date(2027, 5, 28), date(2032, 5, 28)])
+def test_no_night_lasts_into_a_rotation_that_its_data_was_not_compared_with(day: date) -> None:
+    """The nights before a holiday on the last day of a month, the longest that there are, by the longest setting."""
+    prepare, *_, deploy = schedule.slots(day, dict.fromkeys(schedule.STAGES, "night"))
+    assert deploy.deadline - prepare.due < cleaning.AHEAD
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 
 from openoutcry.agents.risk import ROLE
 from openoutcry.core.errors import UsageError
+from openoutcry.training.examples.forbidden import forbidden
 from openoutcry.training.examples.from_files import examples
 from openoutcry.training.examples.rows import UNDATED, Tone
 
+NOW = datetime(2026, 11, 12, 17, tzinfo=UTC)
 BREAD = "A recipe for bread: flour, water, salt and patience; knead it well and let it rest until morning comes."
 SENTENCE = "Operating profit of the foundry rose to EUR 13.1 mn from EUR 8.7 mn in the year before."
 Write = Callable[..., Path]
@@ -51,14 +54,14 @@ def test_rows_of_each_kind_are_taken(write: Write) -> None:
         {"text": BREAD, "label": "Bullish", "known_at": "2024-01-02T03:04:05+01:00"},
         {"text": "a", "label": "neutral"},
     ]
-    assert len(examples([write(plain, transcript("It is {E1.annual} and was {M1.var}."))], "risk").rows) == 2
-    found = examples([write(*tones, "", name="tones.jsonl")], "reader").rows
+    assert len(examples([write(plain, transcript("It is {E1.annual} and was {M1.var}."))], "risk", NOW).rows) == 2
+    found = examples([write(*tones, "", name="tones.jsonl")], "reader", NOW).rows
     assert [(row.label, row.source) for row in found if isinstance(row, Tone)] == [
         ("positive", "file:tones.jsonl"),
         ("neutral", "file:tones.jsonl"),
     ]
     assert str(found[0].known_at) == "2024-01-02 02:04:05+00:00" and found[1].known_at == UNDATED
-    assert len(examples([write({"anchor": "a", "positive": "b"})], "embedder").rows) == 1
+    assert len(examples([write({"anchor": "a", "positive": "b"})], "embedder", NOW).rows) == 1
 
 
 GOOD = {"text": BREAD, "label": "neutral"}
@@ -74,6 +77,7 @@ GOOD = {"text": BREAD, "label": "neutral"}
         ("reader", {"messages": []}, "expected a row for reader with label, text, got messages"),
         ("reader", {**GOOD, "score": 1}, "expected no score"),
         ("reader", {**GOOD, "known_at": "2024-01-02"}, "known_at"),
+        ("reader", {**GOOD, "known_at": "2026-11-12T12:01:00-05:00"}, "known_at 2026-11-12 17:01 UTC is in the future"),
         ("reader", {**GOOD, "source": "Financial PhraseBank v1.0"}, "phrasebank, which is for evaluation only"),
         ("reader", {**GOOD, "id": "financebench_id_0001"}, "financebench, which is for evaluation only"),
         (
@@ -91,7 +95,7 @@ def test_a_bad_row_is_an_error_with_its_line_and_nothing_is_taken(write: Write, 
     good = GOOD if role == "reader" else transcript("It is {E1.annual}.")
     file = write(good, row)
     with pytest.raises(UsageError, match=why) as caught:
-        examples([file], role)
+        examples([file], role, NOW)
     assert str(caught.value).startswith(f"{file}:2: ") and str(caught.value).endswith("nothing was taken")
     assert "\n" not in str(caught.value)
 
@@ -103,24 +107,24 @@ def test_a_file_that_is_none_is_refused(write: Write, tmp_path: Path) -> None:
         (write(name="empty.jsonl"), "found none"),
     ):
         with pytest.raises(UsageError, match=why):
-            examples([file], "reader")
+            examples([file], "reader", NOW)
     (tmp_path / "odd.jsonl").write_bytes(b'{"text": "\xff"}')
     with pytest.raises(UsageError, match="to be UTF-8"):
-        examples([tmp_path / "odd.jsonl"], "reader")
+        examples([tmp_path / "odd.jsonl"], "reader", NOW)
 
 
 def test_a_file_of_a_set_for_evaluation_only_is_refused(write: Write) -> None:
     with pytest.raises(UsageError, match="phrasebank, which is for evaluation only"):
-        examples([write(GOOD, name="phrasebank.jsonl")], "reader")
+        examples([write(GOOD, name="phrasebank.jsonl")], "reader", NOW)
 
 
 def test_what_must_never_be_learnt_is_known_again_however_it_is_dressed(write: Write, tmp_path: Path) -> None:
     write({"id": "p1", "text": SENTENCE, "label": "positive"}, name="never/rows.jsonl")
-    never = [tmp_path / "never"]
+    never = forbidden([tmp_path / "never"])
     for text in (SENTENCE, SENTENCE.upper(), f"{BREAD}\n{SENTENCE.replace(' ', '  ')} {BREAD}", SENTENCE.rstrip(".")):
         with pytest.raises(UsageError, match=r"mine\.jsonl:1: its text stands in a folder of --never"):
-            examples([write({"text": text, "label": "positive"})], "reader", never)
-    assert examples([write(GOOD)], "reader", never).rows
+            examples([write({"text": text, "label": "positive"})], "reader", NOW, never)
+    assert examples([write(GOOD)], "reader", NOW, never).rows
     (tmp_path / "nothing").mkdir()
     with pytest.raises(UsageError, match="expected files of texts"):
-        examples([write(GOOD)], "reader", [tmp_path / "nothing"])
+        forbidden([tmp_path / "nothing"])

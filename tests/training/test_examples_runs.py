@@ -162,6 +162,7 @@ def test_a_mistake_is_not_learnt_though_it_was_mended(settled: Desk) -> None:
         ({"prompt": back}, "sent back"),
         ({"response": {}, "failure": "none"}, "its model failed"),
         ({"response": {**last.response, "provider_details": {"degraded": "slow"}}}, "another model stood in"),
+        ({"response": {**last.response, "provider_details": {"compacted": ["memories"]}}}, "cut to fit"),
         ({"role": "analyst"}, "without an answer"),
     ]
     for changed, why in mended:

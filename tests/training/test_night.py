@@ -20,6 +20,7 @@ from openoutcry.training.night.entry import BREAKS, PAUSE, State
 from openoutcry.training.night.ledger import Ledger
 from openoutcry.training.night.loop import BEGAN, LOOKED, Night
 from openoutcry.training.night.schedule import STAGES, Slot, Stage
+from openoutcry.training.night.waiting import waiting
 from openoutcry.training.night.working import Done, Job, perform
 from tests.training.nights import Clock, Played
 
@@ -224,6 +225,30 @@ def test_what_a_dead_process_left_is_due_again_at_once_and_its_word_no_longer_co
     assert (found.said, [a.state for a in found.attempts]) == ("in time", ["broken off", "done"])
 
 
+PROMOTED = {"roles": {"risk": {"name": "risk-1", "decision": "PROMOTE", "record": 1}}}
+
+
+@pytest.mark.parametrize("ends", ["back", "failed", "expired", ""])
+def test_a_stage_that_was_done_stays_so_whatever_a_further_try_comes_to(tmp_path: Path, ends: str) -> None:
+    """Empty: its process dies."""
+    at = NIGHT[3].deadline
+    with Ledger(tmp_path) as ledger:
+        ledger.settle(NIGHT, NIGHT[3].due)
+        for slot in NIGHT[:3]:
+            with claim(ledger, slot, slot.due) as held:
+                held.done("as it should", PROMOTED, slot.due)
+        with claim(ledger, NIGHT[2], at, by_hand=True, again=True) as held:
+            if ends:
+                getattr(held, ends)("the disk is full", at)
+        assert not claims.busy(ledger)
+        ledger.settle(NIGHT, at)
+        found = ledger.entry(TUESDAY, Stage.VALIDATE)
+    assert found
+    assert (found.state, found.said, found.result) == (State.DONE, "as it should", PROMOTED)
+    assert len(found.attempts) == 2
+    assert waiting(tmp_path, date(2026, 12, 2))["risk"]["name"] == "risk-1"
+
+
 def test_a_stage_that_kills_its_process_each_time_is_given_up(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
         ledger.settle(NIGHT, NIGHT[0].due)
@@ -271,10 +296,13 @@ async def test_a_stage_that_is_told_to_stop_gives_its_claim_back(tmp_path: Path)
     clock, stop, began = Clock(NIGHT[0].due), asyncio.Event(), threading.Event()
     with Ledger(tmp_path) as ledger:
         ledger.settle(NIGHT, clock.at)
-        running = asyncio.create_task(perform(ledger, NIGHT[0], waits(began), now=clock, stop=stop))
+        told = list[str]()
+        work = perform(ledger, NIGHT[0], waits(began), now=clock, stop=stop, tell=told.append)
+        running = asyncio.create_task(work)
         await asyncio.to_thread(began.wait)
         stop.set()
         assert await running == "given back"
+        assert told == [f"{NIGHT[0]} begins", f"{NIGHT[0]} stopped from outside; it goes on when it is run again"]
         found = ledger.entry(TUESDAY, Stage.PREPARE)
         assert found
         assert found.state is State.DUE
@@ -285,13 +313,30 @@ async def test_a_stage_ends_at_its_deadline_though_the_machine_slept(tmp_path: P
     clock, began = Clock(NIGHT[0].due), threading.Event()
     with Ledger(tmp_path) as ledger:
         ledger.settle(NIGHT, clock.at)
-        running = asyncio.create_task(perform(ledger, NIGHT[0], waits(began), now=clock, stop=asyncio.Event()))
+        told = list[str]()
+        work = perform(ledger, NIGHT[0], waits(began), now=clock, stop=asyncio.Event(), tell=told.append)
+        running = asyncio.create_task(work)
         await asyncio.to_thread(began.wait)
         clock.at = NIGHT[0].deadline
         assert await running == "expired"
+        assert told[-1] == f"{NIGHT[0]} expired: its deadline passed"
         found = ledger.entry(TUESDAY, Stage.PREPARE)
     assert found
     assert (found.state, found.said) == (State.EXPIRED, "its deadline passed")
+
+
+async def test_a_stage_that_is_told_twice_to_stop_has_not_failed(tmp_path: Path) -> None:
+    clock, began = Clock(NIGHT[0].due), threading.Event()
+    with Ledger(tmp_path) as ledger:
+        ledger.settle(NIGHT, clock.at)
+        running = asyncio.create_task(perform(ledger, NIGHT[0], waits(began), now=clock, stop=asyncio.Event()))
+        await asyncio.to_thread(began.wait)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        found = ledger.entry(TUESDAY, Stage.PREPARE)
+    assert found
+    assert (found.state, [a.state for a in found.attempts]) == (State.DUE, ["given back"])
 
 
 async def test_a_fault_of_the_program_is_kept_as_a_failure_and_shown(tmp_path: Path) -> None:

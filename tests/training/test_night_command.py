@@ -1,7 +1,9 @@
 """The commands `outcry night`: what they print, what they refuse, and that nothing is made by looking."""
 
+import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
@@ -16,8 +18,9 @@ from openoutcry.training.commands import night as command
 from openoutcry.training.commands import night_text as text
 from openoutcry.training.night import schedule
 from openoutcry.training.night.claim import claim
+from openoutcry.training.night.entry import State
 from openoutcry.training.night.ledger import Ledger
-from openoutcry.training.night.loop import LOOKED
+from openoutcry.training.night.loop import LOOKED, Night
 from openoutcry.training.night.schedule import Stage
 from openoutcry.training.night.settings import EXAMPLE, FILE
 
@@ -102,6 +105,8 @@ def test_a_stage_that_failed_is_told_with_what_tries_it_again(here: Path, monkey
         entries = ledger.entries(DAY, DAY)
     assert text.failed(entries, AT_ONE) and not text.failed(entries, AT_ONE + timedelta(seconds=1))
     assert not text.failed(entries[:1], NIGHT[0].due)
+    late = entries[1].model_copy(update={"state": State.EXPIRED})
+    assert text.failed([late], AT_ONE) and not text.failed([late.model_copy(update={"attempts": ()})], AT_ONE)
 
 
 def test_a_stage_whose_process_is_gone_is_told(here: Path) -> None:
@@ -187,6 +192,22 @@ def test_without_weights_the_night_does_not_begin(here: Path) -> None:
     ended = called(here, "start", "--once")
     assert isinstance(ended.exception, UsageError)
     assert "expected a model of this stack, got 'no-such'" in str(ended.exception)
+
+
+def test_a_look_at_which_nothing_is_due_says_what_comes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noon = datetime(2026, 12, 1, 17, tzinfo=UTC)
+    ended = called(here, "start", "--once", monkeypatch=monkeypatch, at=noon)
+    assert ended.exit_code == 0
+    assert "nothing to do now; next: prepare of 2026-12-01, Tue 2026-12-01 17:00 in New York, in 5 h" in ended.stderr
+
+
+def test_a_look_that_is_stopped_says_so_by_its_exit_code(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def once(_: Night, stop: asyncio.Event) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await stop.wait()
+
+    monkeypatch.setattr(Night, "once", once)
+    assert called(here, "start", "--once", monkeypatch=monkeypatch).exit_code == 130
 
 
 def test_the_unit_has_this_python_this_folder_and_the_options_given(here: Path) -> None:

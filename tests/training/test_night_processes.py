@@ -104,10 +104,13 @@ def test_of_processes_that_begin_at_once_exactly_one_runs_each_stage(tmp_path: P
 
 def test_killed_at_any_moment_nothing_is_lost_and_nothing_done_twice(tmp_path: Path) -> None:
     """Kills come one after the other, each after a time of its own; fewer than make a stage give up."""
-    chance = random.Random(7)
+    chance, begun = random.Random(7), tmp_path / "begun"
     for _ in range(4):
+        before = begun.read_text() if begun.exists() else ""
         process = keeper(tmp_path, lasts=0.05)
-        time.sleep(chance.uniform(0.3, 1.6))
+        while process.poll() is None and (not begun.exists() or begun.read_text() == before):
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.2))
         process.kill()
         process.wait()
     assert keeper(tmp_path, lasts=0.0).wait() == 0
@@ -145,7 +148,7 @@ async def test_a_stop_is_passed_on_to_the_stage_which_gives_its_claim_back(tmp_p
         assert not running.done()
         await asyncio.sleep(0.01)
     stop.set()
-    await running
+    await asyncio.wait_for(running, 60)
     with Ledger(tmp_path) as ledger:
         found = ledger.entry(NIGHT[0].day, Stage.PREPARE)
     assert found
@@ -158,9 +161,10 @@ async def test_a_stage_that_does_not_listen_is_killed_and_taken_up_again(tmp_pat
     stop = asyncio.Event()
     running = asyncio.create_task(Spawner([sys.executable, "-c", deaf, str(tmp_path)], stop, grace=0.1)(NIGHT[0]))
     while not (tmp_path / "running").exists():
+        assert not running.done()
         await asyncio.sleep(0.01)
     stop.set()
-    await running
+    await asyncio.wait_for(running, 60)  # it would end by itself after ten minutes
 
 
 def verified(folder: Path, unit: str) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,8 +15,10 @@ from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from openoutcry import Desk, wiring
+from openoutcry.core import seals
 from openoutcry.core.errors import DataError, UsageError
 from openoutcry.core.settings import load as settings
+from openoutcry.eval.gate import keys
 from openoutcry.eval.gate.alpha import rotation
 from openoutcry.eval.lineup import Candidate
 from openoutcry.eval.suite import Suite
@@ -25,7 +27,7 @@ from openoutcry.serving.identity import identity
 from openoutcry.serving.registry import artifact, pointer
 from openoutcry.serving.running import adapters
 from openoutcry.training.examples import cleaning
-from openoutcry.training.night import schedule
+from openoutcry.training.night import schedule, stages
 from openoutcry.training.night.entry import State
 from openoutcry.training.night.ledger import Ledger
 from openoutcry.training.night.rooms import Rooms
@@ -34,7 +36,9 @@ from openoutcry.training.night.settings import load
 from openoutcry.training.night.stages import works
 from openoutcry.training.night.waiting import waiting
 from openoutcry.training.night.working import Done, Job, Stopped, perform
+from openoutcry.training.tuning import run, runs
 from tests.eval.test_session import CASES, SAID, case, number
+from tests.training.tunings import BOX
 
 DAY = date(2026, 12, 1)
 NIGHT = schedule.slots(DAY, {})
@@ -59,10 +63,15 @@ least = 4
 deploy = "{deploy}"
 [gate]
 margin = 0.95
+category_margin = 0.5
 draws = 200
 safety_cases = 2
 ratio = 1e6
 """
+
+
+WAITS = adapters.await_loaded
+"""The real one, in place of which nobody waits here."""
 
 
 class Doubled:
@@ -121,6 +130,14 @@ def laid(folder: Path, rows: int = 12) -> Path:
 def one_suite(now: datetime) -> list[Suite]:
     """What rows are compared with here; all that is held back takes a good part of a minute to compare with."""
     return [suite("safety", "gate", rotation("gate", now))]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def roomy() -> Iterator[None]:
+    """How much of this box is free depends on who else is at work."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(run, "this_box", lambda: BOX)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +238,7 @@ def deployed(made: Rooms, day: date, earlier: dict[str, Any] | None = None) -> D
 
 
 def watch(home: Path, until: datetime | None, challenger: str = "") -> None:
-    pointer.force(home, "risk", pointer.Pointer(champion="nano-risk", until=until, challenger=challenger, share=5))
+    pointer.write(home, "risk", pointer.Pointer(champion="nano-risk", until=until, challenger=challenger, share=5))
 
 
 @pytest.mark.parametrize("challenged", [False, True])
@@ -233,7 +250,8 @@ def test_where_a_seat_is_not_free_a_model_waits_and_a_night_to_come_seats_it(fol
     watch(home, until, ROLLED if challenged else "")
     said = nights(made, Stage.DEPLOY)[Stage.DEPLOY].said
     why = f"{ROLLED} still challenges" if challenged else "nano-risk is watched until 2026-12-02 12:00 UTC"
-    assert said.startswith(f"risk: {name} waits for a night to come, as {why}; `outcry models promote risk {name}")
+    assert said.startswith(f"risk: {name} waits for a night to come, as {why}; `outcry models promote {name}")
+    assert said.endswith(f"`outcry models promote {name} --role risk --share 100 --record 1` seats it now")
     shutil.rmtree(pointer.folder(home))
     out = {"name": "risk-111111111111", "decision": "INCONCLUSIVE", "record": 9}
     assert "INCONCLUSIVE; " in deployed(made, NEXT, {"roles": {"risk": out}}).said
@@ -246,8 +264,8 @@ def test_what_a_missed_deploy_left_is_seated_once_and_not_what_the_gate_no_longe
     first = deployed(made, NEXT)
     assert first == Done(said=f"risk: {name} sits there, in place of nano-risk", result=first.result)
     with Ledger(home) as ledger, ledger.changing() as file:
-        keys = (str(NEXT), Stage.DEPLOY, State.DONE, *[str(NEXT)] * 2, json.dumps(first.result))
-        file.execute("INSERT INTO stages VALUES (?, ?, ?, ?, ?, '', ?)", keys)
+        values = (str(NEXT), Stage.DEPLOY, State.DONE, *[str(NEXT)] * 2, json.dumps(first.result))
+        file.execute("INSERT INTO stages VALUES (?, ?, ?, ?, ?, '', ?)", values)
     assert waiting(home, NEXT) == {}
     with Ledger(home) as ledger, ledger.changing() as file:
         file.execute("DELETE FROM stages WHERE day = ?", (str(NEXT),))
@@ -256,6 +274,20 @@ def test_what_a_missed_deploy_left_is_seated_once_and_not_what_the_gate_no_longe
         made.moves(models, job(Stage.DEPLOY)).rollback("risk", "it failed")
     assert f"{name}, which a night before promoted, is not seated: {name} may sit no more" in deployed(made, NEXT).said
     assert waiting(home, NEXT + timedelta(days=30)) == {}
+
+
+def test_what_the_gate_turned_down_since_stays_out(folder: Path) -> None:
+    made, home = rooms(folder), folder / ".outcry"
+    name = nights(made, Stage.VALIDATE)[Stage.VALIDATE].result["roles"]["risk"]["name"]
+    records = seals.folder(home) / "records"
+    told = json.loads((records / "000001.json").read_bytes())["record"]
+    later = told | {"number": 2, "verdict": told["verdict"] | {"decision": "REJECT"}}
+    digest = seals.hashed(later)
+    signature = keys.signer(home).sign(seals.RECORD + digest.encode()).hex()
+    sealed = seals.canonical({"record": later, "hash": digest, "signature": signature})
+    (records / "000002.json").write_bytes(sealed)
+    assert deployed(made, NEXT).said == f"risk: {name} stays out: record 2 of the gate says REJECT of {name} since"
+    assert pointer.read(home) == {}
 
 
 def test_examples_are_kept_apart_from_the_suites_that_the_night_is_judged_by(
@@ -282,6 +314,40 @@ def test_too_few_examples_sit_out_and_the_night_ends_with_nothing(
     assert artifact.listing(folder / ".outcry") == []
 
 
+def test_no_example_at_all_sits_out_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cleaning, "held_back", one_suite)
+    done = works(rooms(laid(tmp_path, rows=1)))[Stage.PREPARE](job(Stage.PREPARE))
+    assert done.said.startswith("risk: expected at least 2 rows for risk, got 1;") and done.said.endswith("sits out")
+    assert done.result == {"roles": {}, "failed": []}
+
+
+def test_a_model_is_not_asked_what_its_data_was_not_compared_with(folder: Path) -> None:
+    made, january = rooms(folder), datetime(2027, 1, 5, 8, tzinfo=UTC)
+    with Ledger(made.home) as ledger:
+        earlier = ledger.entries()[1].result
+    late = Job(DAY, Stage.VALIDATE, earlier, False, lambda: january, lambda _: None)
+    said = works(made)[Stage.VALIDATE](late).said
+    assert "its data was not compared with risky gate 2027-01; make the data again, and a model of it" in said
+
+
+def test_a_fine_tune_that_is_to_stop_keeps_what_it_has_and_gives_the_stage_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "recipe.toml").write_text("steps = 3\nbatch = 2\nrank = 4\n")
+    made, real = rooms(folder), Rooms.base
+    with Ledger(made.home) as ledger:
+        given = job(Stage.TUNE, earlier=ledger.entries()[0].result)
+
+    def base(self: Rooms, model: str) -> tuple[str, Path]:
+        given.stop("its deadline passed")
+        return real(self, model)
+
+    monkeypatch.setattr(Rooms, "base", base)
+    with pytest.raises(Stopped):
+        works(made)[Stage.TUNE](given)
+    assert runs.listing(made.home)[-1].step == 1
+
+
 def test_a_look_that_may_not_begin_is_told_and_nobody_is_deployed(folder: Path) -> None:
     made = rooms(folder)
     strict = made.night.model_copy(update={"gate": made.night.gate.model_copy(update={"margin": 0.05})})
@@ -296,10 +362,28 @@ def test_a_model_that_no_server_has_loaded_is_not_looked_at(folder: Path, monkey
         return f"{name} is not loaded on nano-0: no room"
 
     monkeypatch.setattr(adapters, "await_loaded", absent)
-    with pytest.raises(AssertionError, match="failed"):
-        found = nights(rooms(folder), Stage.VALIDATE)
-        assert found[Stage.VALIDATE].state is State.DONE, f"failed: {found[Stage.VALIDATE].said}"
+    found = nights(rooms(folder), Stage.VALIDATE)[Stage.VALIDATE]
+    assert found.state is State.FAILED
+    assert "is not loaded on nano-0: no room" in found.said
     assert not (folder / ".outcry/gate/records").exists(), "nothing was charged"
+
+
+def test_a_stage_that_is_to_stop_stops_while_it_waits_for_a_server(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = job(Stage.VALIDATE)
+    given.stop("its deadline passed")
+
+    found = iter([("it is being started", False), ("", False)])
+
+    def starting(*_: object) -> tuple[str, bool]:
+        return next(found)
+
+    monkeypatch.setattr(adapters, "await_loaded", WAITS)
+    monkeypatch.setattr(adapters, "_state", starting)
+    (there,) = artifact.listing(folder / ".outcry")
+    with pytest.raises(Stopped):
+        stages._loaded(rooms(folder), given, there.name)  # pyright: ignore[reportPrivateUsage]
 
 
 def test_weights_that_are_not_here_are_told(folder: Path) -> None:
@@ -314,8 +398,6 @@ def job(stage: Stage, *, last: bool = False, earlier: dict[str, Any] | None = No
 
 
 def each(given: Job, do: Callable[[str], tuple[str, dict[str, Any]]]) -> Done:
-    from openoutcry.training.night import stages
-
     return stages._each(given, ("risk", "sentiment"), do)  # pyright: ignore[reportPrivateUsage]
 
 

@@ -1,6 +1,7 @@
 """The commands `outcry train`: what a person sees of a plan, a run, the list, one run, its picture and its launch."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,24 @@ import pytest
 from click.testing import CliRunner, Result
 
 from openoutcry.core.errors import UsageError
+from openoutcry.serving.planning import box
 from openoutcry.serving.registry import artifact
 from openoutcry.training.commands.train import train
-from openoutcry.training.tuning import picture, runs
+from openoutcry.training.tuning import picture, run, runs
 from openoutcry.training.tuning.losses import Loss
-from tests.training.tunings import NANO, chats, stored
+from tests.training.tunings import BOX, NANO, chats, stored
 
 BASE = str(NANO / "base")
 TOML = "steps = 12\nbatch = 4\nrate = 0.008\nthreads = 1\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def roomy() -> Iterator[None]:
+    """How much of this box is free depends on who else is at work."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(box, "box", lambda: BOX)
+        patched.setattr(run, "this_box", lambda: BOX)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +99,16 @@ def test_a_run_that_was_stopped_is_listed_with_how_far_it_is(home: Path, ran: Re
     assert "0 of 12 kept" in outcry(tmp_path, "show", "last").stdout
 
 
+def test_ctrl_c_says_that_the_same_command_goes_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "tune", interrupted)
+    told = outcry(home, "run", BASE)
+    assert told.exit_code != 0
+    assert "stopped; the same command goes on from its last checkpoint" in told.stderr
+
+
 def test_the_picture_shows_both_curves(home: Path, ran: Result) -> None:
     page = home / "losses.html"
     assert outcry(home, "show", "last", "--picture", str(page)).exit_code == 0
@@ -128,9 +149,7 @@ def test_what_names_no_base_is_refused(home: Path) -> None:
 def test_what_does_not_fit_is_refused_with_the_numbers_and_exit_code_1(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from openoutcry.serving.planning import box
-
-    small = box.box().model_copy(update={"ram_free": 1_000_000, "gpus": ()})
+    small = BOX.model_copy(update={"ram_free": 1_000_000})
     monkeypatch.setattr(box, "box", lambda: small)
     told = outcry(home, "plan", BASE)
     assert told.exit_code == 1

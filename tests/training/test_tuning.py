@@ -21,7 +21,7 @@ from openoutcry.serving.digest import digest
 from openoutcry.training.tuning import checkpoints, losses, runs
 from openoutcry.training.tuning.recipe import Recipe
 from openoutcry.training.tuning.run import Tuned, tune
-from openoutcry.training.tuning.watching import Step
+from openoutcry.training.tuning.watching import Halted, Step
 from tests.training.tunings import BOX, NANO, RECIPE, chats, pairs, stored, tones
 
 torch: Any = import_module("torch")
@@ -178,14 +178,72 @@ def test_after_a_kill_it_goes_on_from_the_last_whole_checkpoint_to_the_same_weig
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_a_run_that_is_to_stop_stops_after_its_update_with_a_checkpoint(tmp_path: Path) -> None:
+    """Though its points of the curve, at which it tells its loss, are two updates apart."""
+    data, recipe = stored(tmp_path, "chat", "risk", chats(2), chats(1)), Recipe(steps=200, batch=1, threads=1)
+    asked = iter([*[False] * 2, True])
+    with pytest.raises(Halted):
+        tune(tmp_path, BASE, data, recipe, box=BOX, stopping=lambda: next(asked))
+    (run,) = runs.listing(tmp_path)
+    assert (run.step, run.done, next(asked, None)) == (3, None, None)
+
+
+def test_a_run_that_is_to_stop_does_not_look_at_all_rows_held_back_first(tmp_path: Path) -> None:
+    data, recipe = stored(tmp_path, "chat", "risk", chats(2), chats(3, 9)), Recipe(steps=1, batch=1, threads=1)
+    asked = list[bool]()
+    with pytest.raises(Halted):
+        tune(tmp_path, BASE, data, recipe, box=BOX, stopping=lambda: asked.append(True) or len(asked) == 2)
+    assert len(asked) == 2
+
+
+def test_killed_after_its_last_update_it_goes_on_to_the_same_weights_and_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its steps are no whole number of epochs, in which the library would train one update more than it was told."""
+    recipe = Recipe(steps=3, batch=1, keep_every=2, threads=1, rate=0.008, schedule="constant")
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def tuned_in(home: Path) -> Tuned:
+        return tune(home, BASE, stored(home, "chat", "risk", chats(2)), recipe, base_name="nano", box=BOX)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(runs, "end", killed)
+        tuned_in(tmp_path / "one")
+    one, other = tuned_in(tmp_path / "one"), tuned_in(tmp_path / "other")
+    assert one.run.done and other.run.done
+    assert one.losses == other.losses
+    assert digest(one.folder) == digest(other.folder)
+
+
+def test_checkpoints_that_a_kill_left_beside_what_was_done_are_swept(tmp_path: Path) -> None:
+    data, recipe = stored(tmp_path, "chat", "risk", chats(2)), Recipe(steps=1, batch=1, threads=1)
+    left = tune(tmp_path, BASE, data, recipe, box=BOX).run.folder / runs.CHECKPOINTS
+    (left / "checkpoint-1").mkdir(parents=True)
+    tune(tmp_path, BASE, data, recipe, box=BOX)
+    assert not left.exists()
+
+
+def test_a_gpu_that_is_full_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(transformers.Trainer, "train", full)
+    data, recipe = stored(tmp_path, "chat", "risk", chats(2)), Recipe(steps=1, batch=1, threads=1)
+    with pytest.raises(DataError, match="to do on the GPU, got out of memory; stop what else runs there"):
+        tune(tmp_path, BASE, data, recipe, box=BOX)
+
+
 def test_a_checkpoint_counts_only_where_every_file_is_as_long_as_its_mark_says(tmp_path: Path) -> None:
     for step in (2, 10, 9):
         (tmp_path / f"checkpoint-{step}").mkdir()
         (tmp_path / f"checkpoint-{step}/state").write_bytes(b"1234")
         checkpoints.seal(tmp_path / f"checkpoint-{step}")
-    assert checkpoints.step(checkpoints.newest(tmp_path)) == 10
+    assert checkpoints.step(checkpoints.newest(tmp_path, 11)) == 10
+    assert checkpoints.step(checkpoints.newest(tmp_path, 10)) == 9
     (tmp_path / "checkpoint-10/state").write_bytes(b"12")
-    assert checkpoints.step(checkpoints.newest(tmp_path)) == 9
+    assert checkpoints.step(checkpoints.newest(tmp_path, 11)) == 9
     (tmp_path / "checkpoint-9/whole.json").unlink()
     checkpoints.sweep(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-2"]
@@ -273,9 +331,12 @@ def test_a_disk_that_is_full_is_one_line_and_the_same_goes_on(tmp_path: Path, mo
 
 
 def test_two_processes_do_not_train_the_same_run(tmp_path: Path) -> None:
-    data, recipe = stored(tmp_path, "chat", "risk", chats(8)), Recipe(steps=1, threads=1)
+    data, recipe = stored(tmp_path, "chat", "risk", chats(4)), Recipe(steps=2, batch=1, threads=1)
     with pytest.raises(UsageError):
         tune(tmp_path, BASE, data, recipe, box=BOX.model_copy(update={"ram_free": 1}))
+    assert not runs.listing(tmp_path), "what was refused never began"
+    with pytest.raises(Halted):
+        tune(tmp_path, BASE, data, recipe, box=BOX, stopping=lambda: True)
     (run,) = runs.listing(tmp_path)
     with FileLock(run.folder / "lock"), pytest.raises(UsageError, match="another process trains"):
         tune(tmp_path, BASE, data, recipe, box=BOX)

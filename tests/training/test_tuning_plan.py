@@ -11,7 +11,7 @@ import pytest
 
 from openoutcry.core.errors import UsageError
 from openoutcry.serving.planning.box import Box, Gpu
-from openoutcry.training.tuning import fsdp, plan, plan_text, recipe, sizes
+from openoutcry.training.tuning import fsdp, plan, plan_text, recipe, runs, sizes
 from openoutcry.training.tuning.plan import memory, planned
 from openoutcry.training.tuning.prepare import Prepared, prepare
 from openoutcry.training.tuning.recipe import Recipe, settled
@@ -149,10 +149,48 @@ def test_the_time_is_an_estimate_until_this_box_has_run_the_like(
     size = sizes.read(NANO / "base")
     made = planned(tmp_path, size, data(), Recipe(threads=1), BOX)
     told = dict(plan_text.listed(made))
-    assert "an estimate from floating-point operations" in told["time"]
+    assert "an estimate, good to a factor of three" in told["time"]
+    work = 4 * size.parameters + 6 * made.learnt
+    assert made.seconds == pytest.approx(made.rows * 500 * 3 * work / 1e8 + 0.02 * made.recipe.steps)
     twice = planned(tmp_path, size, data(), Recipe(threads=1, steps=2 * made.recipe.steps), BOX)
     assert twice.seconds > made.seconds
     assert "LoRA of rank 16 on every linear layer" in told["learns"]
+
+
+def test_the_time_is_that_of_a_run_before_for_each_device_that_it_had(tmp_path: Path) -> None:
+    size = sizes.read(NANO / "base")
+    made = planned(tmp_path, size, data(), Recipe(threads=1), BOX)
+    begun = {"kind": "chat", "role": "risk", "base": "b", "base_name": "b", "path": "p", "data": "d"}
+    run = runs.begin(tmp_path, runs.Begun.model_validate(begun | {"recipe": made.recipe}))
+    what: dict[str, Any] = {"kind": "adapter", "role": "risk", "base": "b", "base_name": "b", "data": {}, "recipe": {}}
+    went: dict[str, Any] = dict.fromkeys(("planned", "peak", "planned_seconds", "seconds", "steps"), 1)
+    pace = {"tokens": 4000, "processes": 4, "parameters": size.parameters}
+    runs.end(run, runs.Done.model_validate(went | pace | {"made": what, "output": "o", "left_out": {}}))
+    one, four = (planned(tmp_path, size, data(), Recipe(threads=1), BOX, over) for over in (1, 4))
+    assert one.measured == run.name
+    assert one.seconds == pytest.approx(1000 * 500 * 3 / 1000)
+    assert four.seconds == pytest.approx(one.seconds / 4, rel=0.01)
+
+
+def test_a_cores_speed_is_measured_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, real = set[int](), plan.np.matmul
+    pools: Any = import_module("threadpoolctl")
+
+    def matmul(a: Any, b: Any) -> Any:
+        threads.update(pool["num_threads"] for pool in pools.threadpool_info() if pool["user_api"] == "blas")
+        return real(a, b)
+
+    monkeypatch.setattr(plan.np, "matmul", matmul)
+    with pools.threadpool_limits(2):
+        assert plan.probe(rounds=2, width=8) > 0
+    assert threads == {1}
+
+
+def test_a_gpu_that_others_use_is_held_to_what_is_free_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "gpu_torch", lambda: True)
+    size, card = sizes.read(folder(tmp_path / "seven")), Gpu(name="NVIDIA H100", memory=80 << 30, free=8 << 30)
+    made = planned(tmp_path, size, data(), Recipe(), BOX.model_copy(update={"gpus": (card,)}))
+    assert "there are 8.6 GB free on the NVIDIA H100: stop what else takes its part of 85.9 GB" in made.refused
 
 
 def test_the_plan_counts_the_real_rows(tmp_path: Path) -> None:

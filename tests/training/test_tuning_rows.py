@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from random import Random
@@ -101,6 +102,15 @@ def test_arguments_are_shown_as_mappings_as_vllm_shows_them() -> None:
     (line,) = encode(words, short("ok", tool_calls=[call])).lines
     assert learnt(words, line) == ['ok{"a": 1}<|im_end|>']
     assert call["function"]["arguments"] == '{"a": 1}'
+
+
+def test_a_blank_is_learnt_where_the_tokenizer_tells_its_place_as_nothing() -> None:
+    processors: Any = import_module("tokenizers.processors")
+    words, row = tokenizer(PLAIN), short("Of 10 20 and 30.")
+    (line,) = encode(words, row).lines
+    words.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    assert any(a == b for a, b in words("Of 10 20 and 30.", return_offsets_mapping=True)["offset_mapping"])
+    assert encode(words, row).lines == [line]
 
 
 def test_with_generation_marks_the_mask_is_that_of_the_marks() -> None:

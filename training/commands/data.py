@@ -23,7 +23,7 @@ _ROWS = click.option("--rows", type=click.IntRange(min=0), default=3, show_defau
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the manifest, or manifests, as JSON.")
 
 
-@click.group(invoke_without_command=True, no_args_is_help=False)
+@click.group(invoke_without_command=True, no_args_is_help=False, short_help="Examples to learn from.")
 @click.option("--show", is_flag=True, help="Show the data set made last: the same as `outcry train data show`.")
 @click.pass_context
 def data(ctx: click.Context, show: bool) -> None:
@@ -57,6 +57,9 @@ def data(ctx: click.Context, show: bool) -> None:
     multiple=True,
     help="A folder of texts that must not be learnt from, such as a set for evaluation only.",
 )
+@click.option(
+    "--held", metavar="SUITE", multiple=True, help="A suite of your own that the gate plays: nothing near it is taken."
+)
 @_JSON
 @click.pass_context
 def make(
@@ -66,6 +69,7 @@ def make(
     teacher: str,
     limit: int | None,
     never: tuple[Path, ...],
+    held: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Make a data set: gather rows, leave out what is held back for the gate, part them by time, store them.
@@ -74,8 +78,8 @@ def make(
     alone, where the teacher passed. The reader learns tones, as a classifier; the embedder which sentences answer which
     questions.
     """
+    from openoutcry.core.progress import Progress
     from openoutcry.training.commands.data_text import summary
-    from openoutcry.training.commands.progress import Progress
     from openoutcry.training.examples.making import Sources
     from openoutcry.training.examples.making import make as made
 
@@ -91,10 +95,11 @@ def make(
         _models(ctx, settings, wanted) as models,
         Progress() as progress,
     ):
-        given = Sources(store, models, teacher, limit, files, never)
+        given = Sources(store, models, teacher, limit, files, never, held)
         found = made(home, role, given, datetime.now(UTC), progress)
     click.echo(found.manifest.model_dump_json(indent=2) if as_json else "\n".join(summary(found)))
-    click.echo("next: `outcry train plan BASE`, where BASE is a model of the stack, or the folder of one", err=True)
+    command = f"outcry train plan BASE --data {found.manifest.digest[:12]}"
+    click.echo(f"next: `{command}`, where BASE is a model of the stack, or the folder of one", err=True)
 
 
 @data.command("show", short_help="Show a data set.")
@@ -142,8 +147,8 @@ def listed(ctx: click.Context, as_json: bool) -> None:
 def export(ctx: click.Context, run: str, role: str) -> None:
     """Print what a role was asked and said in RUN as a row of JSONL.
 
-    Correct its last message in an editor and give the file back: `outcry train data make --from FILE`. What is asked
-    must stay as it is; a run that is taken by itself gives way to its correction.
+    Correct its last message in an editor and give the file back: `outcry train data make --role ROLE --from FILE`. What
+    is asked must stay as it is; a run that is taken by itself gives way to its correction.
     """
     from openoutcry.training.examples.from_runs import exported
 
@@ -154,13 +159,13 @@ def export(ctx: click.Context, run: str, role: str) -> None:
 @contextmanager
 def _home(ctx: click.Context) -> Generator["tuple[Settings, Path]"]:
     """The settings in force and the data folder; logs go to stderr meanwhile. Raises UsageError."""
+    from openoutcry.core.logs import configured
     from openoutcry.core.settings import load
-    from openoutcry.training.commands.progress import logs
 
     path, home = ctx.obj
     settings = load(path)
     settings = settings.model_copy(update={"home": home or settings.home})
-    with logs(settings.log_level):
+    with configured(settings.log_level):
         yield settings, settings.home
 
 

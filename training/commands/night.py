@@ -44,7 +44,7 @@ def _tell(line: str) -> None:
     click.echo(f"{stamp(_now())}  {plain(line)}", err=True)
 
 
-@click.group()
+@click.group(short_help="Train and promote by night.")
 def night() -> None:
     """Train at night, on exchange days: 17:00 prepare, 22:00 tune, 02:00 validate, 06:00 deploy (New York)."""
 
@@ -79,9 +79,10 @@ def start(ctx: click.Context, once: bool) -> None:
     """Keep the night in the foreground: what is due is run, each stage at most once an exchange day.
 
     A stage runs in a process of its own. Ctrl-C or SIGTERM has it stop where it can go on later. With --once
-    the exit code is 3 where a stage failed.
+    the exit code is 3 where a stage failed or ran into its deadline.
     """
-    from openoutcry.training.commands.night_text import failed
+    from openoutcry.training.commands.night_text import coming, failed, tried
+    from openoutcry.training.night import schedule
     from openoutcry.training.night.ledger import Ledger
     from openoutcry.training.night.loop import Night
     from openoutcry.training.night.spawning import Spawner
@@ -90,19 +91,25 @@ def start(ctx: click.Context, once: bool) -> None:
     for own in rooms.night.roles.values():
         rooms.base(own.model)
 
-    async def keep() -> None:
+    async def keep() -> bool:
         with Ledger(rooms.home) as ledger, _stopping() as stop:
             work = Spawner([sys.executable, "-m", "openoutcry.cli", *_arguments(ctx), "night", "run"], stop)
             kept = Night(ledger, rooms.night.untils, work, _now, _tell, lambda: _rolled(rooms))
             await (kept.once(stop) if once else kept.keep(stop))
             if once and not stop.is_set():
                 await asyncio.to_thread(kept.beside)
+            return stop.is_set()
 
     if not once:
         _tell(f"the night is kept by process {os.getpid()}; `outcry night status` shows how it stands")
-    asyncio.run(keep())
-    if once and failed(_read(rooms.home, began.date() - CAUGHT_UP, began)[0], began):
-        sys.exit(DataError.exit_code)
+    stopped = asyncio.run(keep())
+    if not once:
+        return
+    entries, _ = _read(rooms.home, began.date() - CAUGHT_UP, began)
+    if stopped or failed(entries, began):
+        sys.exit(INTERRUPTED if stopped else DataError.exit_code)
+    if not any(tried(entry, began) for entry in entries):
+        _tell(f"nothing to do now; {coming(schedule.coming(began, rooms.night.untils), began)}")
 
 
 @night.command(short_help="Run one stage now.")
@@ -116,7 +123,7 @@ def run(ctx: click.Context, stage: str, day: datetime | None, again: bool, sched
 
     STAGE is prepare, tune, validate or deploy; the one before must be done.
     """
-    from openoutcry.training.commands.progress import logs
+    from openoutcry.core.logs import configured
     from openoutcry.training.night.claim import NotNow
     from openoutcry.training.night.ledger import Ledger
     from openoutcry.training.night.schedule import Stage
@@ -132,7 +139,7 @@ def run(ctx: click.Context, stage: str, day: datetime | None, again: bool, sched
             return await perform(ledger, slot, works(rooms)[slot.stage], now=_now, stop=stop, tell=_tell, **how)
 
     try:
-        with logs(rooms.settings.log_level):
+        with configured(rooms.settings.log_level):
             ended = asyncio.run(working())
     except NotNow as error:
         if not scheduled:
@@ -234,9 +241,8 @@ def _rolled(rooms: "Rooms") -> None:
 
 def _arguments(ctx: click.Context) -> list[str]:
     """The options of `outcry` as they were given, for another process."""
-    path, home = ctx.obj
-    named = {"--desk": path, "--home": home}
-    return [word for name, value in named.items() if value for word in (name, str(value.absolute()))]
+    named = zip(("--desk", "--home"), ctx.obj, strict=True)
+    return [word for name, value in named if value for word in (name, str(value.absolute()))]
 
 
 def _slot(rooms: "Rooms", stage: "Stage", day: date | None) -> "Slot":
@@ -267,10 +273,8 @@ def _alive(process: int) -> bool:
     """Whether a process of that number is there."""
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        return isinstance(error, PermissionError)
     return True
 
 

@@ -36,7 +36,12 @@ def night(day: date, entries: Sequence[Entry], slots: Iterable[Slot], now: datet
 
 def failed(entries: Iterable[Entry], since: datetime) -> bool:
     """Whether a stage that was tried after *since* came to nothing."""
-    return any(e.state is State.FAILED and e.attempts[-1].began >= since for e in entries)
+    return any(e.state in (State.FAILED, State.EXPIRED) and tried(e, since) for e in entries)
+
+
+def tried(entry: Entry, since: datetime) -> bool:
+    """Whether a stage was tried after *since*."""
+    return bool(entry.attempts) and entry.attempts[-1].began >= since
 
 
 def _said(entry: Entry, now: datetime, living: set[int]) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from openoutcry.core.errors import UsageError
+from openoutcry.core.progress import Progress
 from openoutcry.training.commands.data import ROLES, data
-from openoutcry.training.commands.progress import Progress
 
 if TYPE_CHECKING:
     from openoutcry.serving.registry.artifact import Registered
@@ -27,7 +27,7 @@ _STACK = click.option("--stack", default="", help="Stack file or profile (defaul
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 
 
-@click.group()
+@click.group(short_help="Make examples, and fine-tune on them.")
 def train() -> None:
     """Make examples, fine-tune on them, and see how it went."""
 
@@ -114,17 +114,21 @@ def run(
     home, (folder, name) = _home(ctx), _base(ctx, base, stack)
     dataset, told = load(home, given), read(recipe)
     _reading(dataset)
-    with Progress() as progress:
-        tuned = tune(
-            home,
-            folder,
-            dataset,
-            told,
-            watch=lambda step: _tell(progress, step),
-            base_name=name,
-            role=role or "",
-            says=lambda made: _lines(made, err=True),
-        )
+    try:
+        with Progress() as progress:
+            tuned = tune(
+                home,
+                folder,
+                dataset,
+                told,
+                watch=lambda step: _tell(progress, step),
+                base_name=name,
+                role=role or "",
+                says=lambda made: _lines(made, err=True),
+            )
+    except KeyboardInterrupt:
+        click.echo("  stopped; the same command goes on from its last checkpoint", err=True)
+        raise
     there = registered(home, tuned.folder, tuned.made, datetime.now(UTC), folder) if register else None
     if as_json:
         more: dict[str, Any] = {"registered": there.name, "digest": there.digest} if there else {}
@@ -151,12 +155,12 @@ def _next(there: "Registered | None", tuned: "Tuned") -> str:
 
 def _tell(progress: Progress, step: "Step") -> None:
     """How far it is; a run that goes on says so once."""
-    from openoutcry.training.tuning.plan_text import worded
+    from openoutcry.core.progress import duration
 
     if step.train is None and step.valid is None and step.step:
         click.echo(f"  goes on from update {step.step:,} of {step.of:,}", err=True)
     if step.train is not None:
-        left = f", {worded(step.left)} left" if step.left else ""
+        left = f", {duration(step.left)} left" if step.left else ""
         progress(f"loss {step.train:.3f}, {step.tokens:,.0f} tokens/s{left}; updates", step.step, step.of)
 
 

@@ -12,10 +12,11 @@ from openoutcry.eval.gate.alpha import rotation
 from openoutcry.eval.scenario import Bank, Scenario
 from openoutcry.eval.suite import Suite, load, shipped
 from openoutcry.training.examples.dataset import Part
+from openoutcry.training.examples.forbidden import STANDS, holds
 from openoutcry.training.examples.rows import Chat, Gathered, Row, opening, sameness, texts
 
 HELD_BACK: tuple[Bank, ...] = ("gate", "sealed")
-AHEAD = timedelta(days=3)
+AHEAD = timedelta(days=5)
 """How much later a challenger may be looked at than its data was made: a rotation that begins by then counts too."""
 SHARE = 0.1
 """The share of rows that validate."""
@@ -27,18 +28,22 @@ OVERLAPS, SHORT = "near-duplicate of a gate or sealed case", "too short to tell"
 
 def held_back(now: datetime) -> list[Suite]:
     """Both sets of all shipped suites that nothing may be learnt from, in each rotation that a look may come in."""
-    turns = {bank: dict.fromkeys(rotation(bank, at) for at in (now, now + AHEAD)) for bank in HELD_BACK}
-    return [load(name, bank, turn) for name in shipped() for bank in HELD_BACK for turn in turns[bank]]
+    return _in_force(shipped(), now)
 
 
-def own(given: Iterable[str]) -> list[Suite]:
-    """Suites of a person's own that the gate looks at: all of each is held back. Shipped ones are already.
+def own(given: Iterable[str], now: datetime) -> list[Suite]:
+    """Suites of a person's own that the gate looks at, in the same rotations. Shipped ones are held back already.
 
     Cases that ask in too few words to be anybody's are passed over. Raises UsageError where there is no such suite.
     """
     known = shipped()
-    suites = [load(name) for name in dict.fromkeys(given) if name and name not in known]
+    suites = _in_force([name for name in dict.fromkeys(given) if name and name not in known], now)
     return [replace(one, scenarios=tuple(s for s in one.scenarios if _telling(s))) for one in suites]
+
+
+def _in_force(names: Iterable[str], now: datetime) -> list[Suite]:
+    turns = {bank: dict.fromkeys(rotation(bank, at) for at in (now, now + AHEAD)) for bank in HELD_BACK}
+    return [load(name, bank, turn) for name in names for bank in HELD_BACK for turn in turns[bank]]
 
 
 def _telling(case: Scenario) -> bool:
@@ -46,15 +51,17 @@ def _telling(case: Scenario) -> bool:
     return _words(" ".join(asked)) >= near.LEAST
 
 
-def named(suite: Suite) -> str:
+def named(name: str, bank: str, rotation: str) -> str:
     """A suite as a manifest names it."""
-    return f"{suite.name} {suite.bank} {suite.rotation}".strip()
+    return f"{name} {bank} {rotation}"
 
 
-def cleaned(gathered: Iterable[Gathered], given: Gathered, suites: Sequence[Suite]) -> Gathered:
+def cleaned(
+    gathered: Iterable[Gathered], given: Gathered, suites: Sequence[Suite], forbidden: Sequence[str] = ()
+) -> Gathered:
     """The rows that are left, in an order of their own; *given* are a person's, which stand where others differ.
 
-    Whatever cannot be told from a case that is held back is left out.
+    Whatever cannot be told from a case that is held back is left out, and so is what holds a text of *forbidden*.
     """
     sources = [*gathered, given]
     left = sum((one.left for one in sources), Counter[str]())
@@ -64,6 +71,8 @@ def cleaned(gathered: Iterable[Gathered], given: Gathered, suites: Sequence[Suit
     for row in sorted((r for one in sources for r in one.rows), key=lambda r: (r.known_at, r.id, r.source)):
         if isinstance(row, Chat) and id(row) not in mine and opening(row) in theirs:
             left[CORRECTED] += 1
+        elif holds(row, forbidden):
+            left[STANDS] += 1
         elif (same := sameness(row)) in unique:
             left[TWICE] += 1
         else:

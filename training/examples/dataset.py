@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,7 +65,10 @@ class Dataset(Frozen):
 
 
 def write(home: Path, manifest: Manifest, rows: dict[Part, Sequence[Row]], now: datetime) -> Dataset:
-    """Store a data set; one that is there already is given as it is. The manifest comes last: without it is no set."""
+    """Store a data set; one that is there already is given as it is, and is the last one made all the same.
+
+    The manifest comes last: without it is no set.
+    """
     content = {f"{part}.jsonl": b"".join(map(line, rows[part])) for part in PARTS}
     whole = manifest.model_copy(
         update={
@@ -79,6 +83,7 @@ def write(home: Path, manifest: Manifest, rows: dict[Part, Sequence[Row]], now: 
         for name, data in content.items():
             durable.put(folder / name, data)
         durable.put(folder / MANIFEST, whole.model_dump_json(indent=1).encode())
+    os.utime(folder / MANIFEST, (now.timestamp(), now.timestamp()))
     return _read(folder)
 
 
@@ -104,8 +109,8 @@ def load(home: Path, given: str) -> Dataset:
 
 def listing(home: Path) -> list[Manifest]:
     """The manifests of the stored data sets, the one made last at the end. Raises DataError for one that is broken."""
-    found = [_manifest(path.parent) for path in root(home).glob(f"*/{MANIFEST}")]
-    return sorted(found, key=lambda one: (one.made, one.digest))
+    found = [(path.stat().st_mtime_ns, _manifest(path.parent)) for path in root(home).glob(f"*/{MANIFEST}")]
+    return [one for _, one in sorted(found, key=lambda pair: (pair[0], pair[1].digest))]
 
 
 def root(home: Path) -> Path:

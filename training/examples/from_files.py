@@ -2,21 +2,18 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import ValidationError
 
-from openoutcry.core.errors import BadFile, UsageError
-from openoutcry.eval import corpus
+from openoutcry.core.errors import UsageError
 from openoutcry.eval.public.sets import sets
+from openoutcry.training.examples.forbidden import STANDS, holds
 from openoutcry.training.examples.grounding import ungrounded
-from openoutcry.training.examples.rows import KINDS, TYPES, Chat, Gathered, Row, texts
+from openoutcry.training.examples.rows import KINDS, TYPES, Chat, Gathered, Row
 
-READABLE = (".jsonl", ".json", ".csv", ".txt", ".md")
-"""Files whose texts `eval.corpus` reads."""
-TELLING = 6
-"""Words of a text by which it is known again: fewer are everybody's."""
 PLAIN: dict[str, frozenset[str]] = {
     "chat": frozenset({"messages", "tools", "role"}),
     "tone": frozenset({"text", "label"}),
@@ -26,17 +23,16 @@ PLAIN: dict[str, frozenset[str]] = {
 SAME = {"bullish": "positive", "bearish": "negative"}
 
 
-def examples(files: Sequence[Path], role: str, never: Sequence[Path] = ()) -> Gathered:
-    """The rows of *files*, for *role*. All of them or none: the first that does not fit is an error.
+def examples(files: Sequence[Path], role: str, now: datetime, forbidden: Sequence[str] = ()) -> Gathered:
+    """The rows of *files*, for *role*, known by *now*. All of them or none: the first that does not fit is an error.
 
-    Texts in the folders or files of *never* must not be learnt from. Raises UsageError with file, line and reason.
+    *forbidden* are texts that must not be learnt from. Raises UsageError with file, line and reason.
     """
-    forbidden = _forbidden(never)
     found = Gathered()
     for file in files:
         for where, given in _lines(file):
             try:
-                row = _row(given, file, role)
+                row = _row(given, file, role, now)
             except ValueError as error:
                 raise UsageError(f"{where}: {_reason(error)}; mend it, nothing was taken") from None
             if why := _refused(row, given, file, forbidden):
@@ -70,7 +66,7 @@ def _lines(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield where, cast("dict[str, Any]", value)
 
 
-def _row(given: dict[str, Any], file: Path, role: str) -> Row:
+def _row(given: dict[str, Any], file: Path, role: str, now: datetime) -> Row:
     """The row. Raises ValueError for one that does not fit."""
     kind = KINDS[role]
     if not given.keys() & PLAIN[kind]:
@@ -87,6 +83,8 @@ def _row(given: dict[str, Any], file: Path, role: str) -> Row:
         label = str(given.get("label")).strip().lower()
         told["label"] = SAME.get(label, label)
     row = TYPES[kind].model_validate(told)
+    if row.known_at > now:
+        raise ValueError(f"known_at {row.known_at:%Y-%m-%d %H:%M} UTC is in the future, and nothing is known from then")
     if isinstance(row, Chat) and (why := ungrounded(row)):
         raise ValueError(why)
     return row
@@ -98,32 +96,7 @@ def _refused(row: Row, given: dict[str, Any], file: Path, forbidden: Sequence[st
     for one in sets().values():
         if one.evaluation_only and one.name in named.replace("-", "").replace("_", "").replace(" ", ""):
             return f"it is of {one.name}, which is for evaluation only ({one.licence})"
-    whole = _plain(" ".join(texts(row)))
-    if any(text in whole for text in forbidden):
-        return "its text stands in a folder of --never"
-    return ""
-
-
-def _forbidden(never: Sequence[Path]) -> list[str]:
-    """Each text that is long enough to be known again, with the blanks around it. Raises UsageError."""
-    found: set[str] = set()
-    for folder in never:
-        files = sorted(p for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else [folder]
-        readable = [p for p in files if p.suffix in READABLE] if folder.is_dir() else files
-        if not readable:
-            raise UsageError(f"--never {folder}: expected files of texts ({', '.join(READABLE)}), found none")
-        try:
-            lines = (line for p in readable for _, text in corpus.texts(p) for line in text.split("\n"))
-            found |= {plain for line in lines if len((plain := _plain(line)).split()) >= TELLING}
-        except BadFile as error:
-            raise UsageError(f"--never {folder}: {error}") from None
-    return sorted(found)
-
-
-def _plain(text: str) -> str:
-    """Its words in lower case with a blank around each: what is put between them makes no other text of it."""
-    words = "".join(c if c.isalnum() else " " for c in text.casefold()).split()
-    return f" {' '.join(words)} "
+    return STANDS if holds(row, forbidden) else ""
 
 
 def _keys(given: dict[str, Any]) -> str:

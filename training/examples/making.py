@@ -11,6 +11,7 @@ from openoutcry.eval.lineup import HOUSE, Models
 from openoutcry.memory.store import Store
 from openoutcry.training.examples import cleaning, dataset, from_files, from_runs, from_scenarios, toned
 from openoutcry.training.examples.dataset import PARTS, Dataset, Manifest
+from openoutcry.training.examples.forbidden import forbidden
 from openoutcry.training.examples.rows import KINDS, Gathered, Row
 
 FEWEST = 2
@@ -19,10 +20,15 @@ Watch = Callable[[str, int, int], None]
 """Told what is done, how many of it are, and how many there are to be."""
 
 
+class TooFew(DataError):
+    """There are not enough rows for a data set."""
+
+
 class Sources(NamedTuple):
     """Where rows come from; *models* give the *teacher* that plays scenarios, of which *limit* are played at most.
 
-    *held* are suites of a person's own that the gate looks at: nothing that is near a case of theirs is taken.
+    *held* are suites of a person's own that the gate looks at: nothing that is near a case of theirs is taken. *never*
+    are files, or folders of them, whose texts no row may hold.
     """
 
     store: Store | None = None
@@ -41,20 +47,21 @@ def unwatched(what: str, done: int, of: int) -> None:
 def make(home: Path, role: str, sources: Sources, now: datetime, watch: Watch = unwatched) -> Dataset:
     """The data set for *role* from *sources*: the same bytes for the same sources. What is there already stays.
 
-    Raises UsageError for a role or a file that is none, DataError where too little is left, and whatever playing
+    Raises UsageError for a role or a file that is none, TooFew where too little is left, and whatever playing
     scenarios raises.
     """
     if role not in KINDS:
         raise UsageError(f"expected a role among {', '.join(KINDS)}, got {role!r}")
-    given = from_files.examples(sources.files, role, sources.never)
+    never = forbidden(sources.never)
+    given = from_files.examples(sources.files, role, now, never)
     gathered = [*_runs(home, role, sources, watch), *_scenarios(home, role, sources, watch)]
     watch("compare with what is held back", 0, 1)
-    suites = [*cleaning.held_back(now), *cleaning.own(sources.held)]
-    clean = cleaning.cleaned(gathered, given, suites)
+    suites = [*cleaning.held_back(now), *cleaning.own(sources.held, now)]
+    clean = cleaning.cleaned(gathered, given, suites, never)
     watch("compare with what is held back", 1, 1)
     if len(clean.rows) < FEWEST:
         why = "; ".join(f"{count} {reason}" for reason, count in clean.left.most_common()) or "there was none"
-        raise DataError(
+        raise TooFew(
             f"expected at least {FEWEST} rows for {role}, got {len(clean.rows)}; left out: {why}; "
             "`outcry settle` scores runs, scenarios and files give more"
         )
@@ -65,7 +72,7 @@ def make(home: Path, role: str, sources: Sources, now: datetime, watch: Watch = 
         rows={part: len(parts[part]) for part in PARTS},
         sources=_families(clean.rows),
         left_out=dict(sorted(clean.left.items())),
-        compared=tuple(map(cleaning.named, suites)),
+        compared=tuple(cleaning.named(one.name, one.bank, one.rotation) for one in suites),
         split=split,
         files={},
     )

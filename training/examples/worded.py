@@ -6,7 +6,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from openoutcry.agents.calls import OUTPUT, Call, stood_in
+from openoutcry.agents.calls import OUTPUT, Call, compacted, stood_in
 from openoutcry.core.report import Kind
 from openoutcry.training.examples.rows import Message
 
@@ -29,8 +29,8 @@ class Unfit(Exception):
 def worded(calls: Sequence[Call], role: str) -> Worded:
     """The conversation of *role* in the run of *calls*.
 
-    Raises Unfit where the role was not asked, failed, was answered for by another model or had an answer sent back: a
-    mistake is not to be learnt, though it was mended.
+    Raises Unfit where the role was not asked, failed, was answered for by another model, saw less than what is kept or
+    had an answer sent back: a mistake is not to be learnt, though it was mended.
     """
     from openoutcry.eval.failures import sent_back
 
@@ -41,6 +41,8 @@ def worded(calls: Sequence[Call], role: str) -> Worded:
         raise Unfit("its model failed")
     if stood_in(mine):
         raise Unfit("another model stood in")
+    if compacted(mine):
+        raise Unfit("its prompt was cut to fit")
     if any(sent_back(call.prompt) for call in mine):
         raise Unfit("an answer in it was sent back")
     messages = _messages(mine[-1])

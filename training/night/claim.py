@@ -28,7 +28,7 @@ class NotNow(UsageError):
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A stage that is this process's to run. `earlier` is the result of the stage before; `last` says that a further
-    failure is final.
+    failure is final. `was` is how it stood before: one that was done stays done, whatever a further try comes to.
     """
 
     ledger: Ledger
@@ -36,6 +36,7 @@ class Claim:
     number: int
     earlier: Mapping[str, Any]
     last: bool
+    was: Entry | None = None
 
     def beat(self, now: datetime) -> None:
         """Note that the work goes on."""
@@ -68,6 +69,9 @@ class Claim:
         self, state: State, ended: str, said: str, now: datetime, result: Mapping[str, Any] | None = None
     ) -> None:
         """Close the try and the stage in one transaction. Raises DataError where it is no longer ours."""
+        stands: tuple[State, str, Mapping[str, Any]] = state, said, result or {}
+        if state is not State.DONE and self.was is not None and self.was.state is State.DONE:
+            stands = State.DONE, self.was.said, self.was.result
         with self.ledger.changing() as file:
             own = file.execute(
                 "UPDATE attempts SET state = ?, said = ?, ended = ? "
@@ -78,7 +82,7 @@ class Claim:
                 raise DataError(f"{self.slot} was taken over meanwhile: what this try came to does not count")
             file.execute(
                 "UPDATE stages SET state = ?, said = ?, result = ? WHERE day = ? AND stage = ?",
-                (state, said, json.dumps(result or {}), *self._key[:2]),
+                (*stands[:2], json.dumps(stands[2]), *self._key[:2]),
             )
 
 
@@ -86,8 +90,8 @@ class Claim:
 def claim(ledger: Ledger, slot: Slot, now: datetime, *, by_hand: bool = False, again: bool = False) -> Generator[Claim]:
     """Hold the stage for the length of a `with`. Raises NotNow where it may not run, with the reason.
 
-    *by_hand* runs it before its time and after its deadline too; *again* even where it is done. The stage before must
-    be done in any case.
+    *by_hand* runs it before its time and after its deadline too; *again* even where it is done, which it stays where
+    that comes to nothing. The stage before must be done in any case.
     """
     with _held(ledger):
         yield _begun(ledger, slot, now, by_hand, again)
@@ -127,9 +131,7 @@ def _recover(ledger: Ledger) -> None:
     with ledger.readable():
         left = ledger.file.execute("SELECT day, stage FROM stages WHERE state = 'running'").fetchall()
     for day, stage in left:
-        entry = ledger.entry(date.fromisoformat(day), Stage(stage))
-        tired = entry is not None and entry.count("broken off") + 1 >= BREAKS
-        state, said = (State.FAILED, f"its process died {BREAKS} times") if tired else (State.DUE, "")
+        state, said = _left(ledger.entry(date.fromisoformat(day), Stage(stage)))
         with ledger.changing() as file:
             file.execute(
                 "UPDATE attempts SET state = 'broken off', ended = beat, said = 'its process died' "
@@ -137,6 +139,15 @@ def _recover(ledger: Ledger) -> None:
                 (day, stage),
             )
             file.execute("UPDATE stages SET state = ?, said = ? WHERE day = ? AND stage = ?", (state, said, day, stage))
+
+
+def _left(entry: Entry | None) -> tuple[State, str]:
+    """How a stage stands whose process died: done where an earlier try was, with the result that it left."""
+    tries = entry.attempts if entry else ()
+    if done := [attempt.said for attempt in tries if attempt.state == "done"]:
+        return State.DONE, done[-1]
+    broken = 1 + sum(attempt.state == "broken off" for attempt in tries)
+    return (State.FAILED, f"its process died {BREAKS} times") if broken >= BREAKS else (State.DUE, "")
 
 
 def _begun(ledger: Ledger, slot: Slot, now: datetime, by_hand: bool, again: bool) -> Claim:
@@ -159,7 +170,7 @@ def _begun(ledger: Ledger, slot: Slot, now: datetime, by_hand: bool, again: bool
             "INSERT INTO attempts (day, stage, number, process, began, beat, state) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (*key, number, os.getpid(), moment, moment, State.RUNNING),
         )
-    return Claim(ledger, slot, number, earlier, _final(entry))
+    return Claim(ledger, slot, number, earlier, _final(entry), entry)
 
 
 def _earlier(ledger: Ledger, slot: Slot) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from openoutcry.training.night.settings import RoleNight
 from openoutcry.training.night.working import Done, Job, Work
 
 if TYPE_CHECKING:
+    from openoutcry.eval.gate.planning import Planned
     from openoutcry.eval.gate.record import Record
     from openoutcry.serving.registry.pointer import Pointer
 
@@ -71,7 +72,7 @@ def _each(job: Job, roles: Iterable[str], do: Callable[[str], tuple[str, Result]
 
 
 def _prepared(rooms: Rooms, job: Job, role: str) -> tuple[str, Result]:
-    from openoutcry.training.examples.making import Sources, make
+    from openoutcry.training.examples.making import Sources, TooFew, make
 
     own = _own(rooms, role)
     files = [rooms.night.folder / source for source in own.sources if source not in (RUNS, SCENARIOS)]
@@ -83,7 +84,10 @@ def _prepared(rooms: Rooms, job: Job, role: str) -> tuple[str, Result]:
             files=files,
             held=(own.suite, rooms.night.safety),
         )
-        found = make(rooms.home, role, sources, job.now(), job.check).manifest
+        try:
+            found = make(rooms.home, role, sources, job.now(), job.check).manifest
+        except TooFew as few:
+            return f"{few}: it sits out", {}
     count = sum(found.rows.values())
     if count < own.least:
         return f"{count} examples, which is under the {own.least} that it needs: it sits out", {}
@@ -96,12 +100,17 @@ def _tuned(rooms: Rooms, job: Job, role: str) -> tuple[str, Result]:
     from openoutcry.training.examples.dataset import load
     from openoutcry.training.tuning import recipe as recipes
     from openoutcry.training.tuning.run import tune
+    from openoutcry.training.tuning.watching import Halted
 
     own = _own(rooms, role)
     recipe = recipes.read(rooms.night.folder / own.recipe if own.recipe else None)
     name, base = rooms.base(own.model)
     data = load(rooms.home, job.earlier["roles"][role]["data"])
-    tuned = tune(rooms.home, base, data, recipe, watch=job.check, base_name=name, role=role)
+    try:
+        tuned = tune(rooms.home, base, data, recipe, base_name=name, role=role, stopping=lambda: job.stopping)
+    except Halted:
+        job.check()
+        raise
     there = register(rooms.home, tuned.folder, tuned.made, job.now(), base)
     if there.name not in {one.name for one in available(rooms.home)}:
         return f"{there.name} again, which was taken out before: it sits out", {}
@@ -153,9 +162,20 @@ def _looked(rooms: Rooms, job: Job, models: Models, role: str, name: str) -> "Re
     night = rooms.night
     gate = Gate(rooms.home, models, job.now())
     planned = gate.plan(role, name, terms=night.gate, suite=_own(rooms, role).suite, safety=night.safety)
-    if planned.refused and chain.again(rooms.home, planned.look) is None:
-        return planned.refused
-    return run_sync(gate.run(planned, limit=night.limit, watch=job.check))
+    if chain.again(rooms.home, planned.look) is None and (why := _unheld(rooms, name, planned) or planned.refused):
+        return why
+    return run_sync(gate.run(planned, concurrency=night.limit, watch=job.check))
+
+
+def _unheld(rooms: Rooms, name: str, planned: "Planned") -> str:
+    """Why the model may have learnt what it is to be asked; empty where its data was compared with the cases."""
+    from openoutcry.serving.registry import artifact
+    from openoutcry.training.examples.cleaning import named
+
+    asked = named(planned.suite, planned.bank, planned.rotation)
+    if asked in artifact.find(rooms.home, name).artifact.data.get("compared", ()):
+        return ""
+    return f"its data was not compared with {asked}; make the data again, and a model of it"
 
 
 def _deploy(rooms: Rooms, job: Job) -> Done:
@@ -193,8 +213,10 @@ def _seated(rooms: Rooms, job: Job, role: str, found: Result) -> tuple[str, Resu
     if seat is not None and name in seat.names:
         return f"{name} is in the seat already", {"name": name}
     if seat is not None and (why := _taken(seat, how, job)):
-        command = f"`outcry models promote {role} {name} --record {number}`"
+        command = f"`outcry models promote {name} --role {role} --share 100 --record {number}`"
         return f"{name} waits for a night to come, as {why}; {command} seats it now", {}
+    if why := _turned_down(rooms, job, role, name, number):
+        return f"{name} stays out: {why}", {}
     _loaded(rooms, job, name)
     with rooms.models() as models:
         moves = rooms.moves(models, job)
@@ -214,9 +236,19 @@ def _taken(seat: "Pointer", how: str, job: Job) -> str:
     """Why nobody new comes into a seat now; empty where somebody may."""
     if seat.challenger:
         return f"{seat.challenger} still challenges"
-    if how != "promote" and seat.until and job.now() < seat.until:
+    if how != "promote" and seat.watching(job.now()):
         return f"{seat.champion} is watched until {seat.until:%Y-%m-%d %H:%M} UTC"
     return ""
+
+
+def _turned_down(rooms: Rooms, job: Job, role: str, name: str, number: int) -> str:
+    """Why the gate's record *number* counts no more; empty where it does."""
+    from openoutcry.serving.registry import artifact, vouched
+    from openoutcry.serving.registry.moves import gather
+
+    there = artifact.find(rooms.home, name)
+    gather(rooms.home, there, job.now())
+    return vouched.turned_down(vouched.records(rooms.home, there), role, number)
 
 
 def _loaded(rooms: Rooms, job: Job, name: str) -> None:
@@ -224,7 +256,7 @@ def _loaded(rooms: Rooms, job: Job, name: str) -> None:
     from openoutcry.core.errors import ModelUnreachable
     from openoutcry.serving.running.adapters import await_loaded
 
-    if reason := await_loaded(rooms.stack(), rooms.home, name, watch=job.tell):
+    if reason := await_loaded(rooms.stack(), rooms.home, name, watch=job.tell, check=job.check):
         raise ModelUnreachable(reason)
 
 

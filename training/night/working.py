@@ -75,19 +75,25 @@ async def perform(
 ) -> str:
     """Run *work* as the stage of *slot*, and keep what it came to; the state that its try ended in.
 
-    Raises NotNow where it may not run. An error of ours ends the try as failed and is returned as that; any other is
-    kept as failed too, and raised. By hand it has no deadline.
+    *tell* hears that it begins, and how it ends. Raises NotNow where it may not run. An error of ours ends the try as
+    failed and is returned as that; any other is kept as failed too, and raised. By hand it has no deadline.
     """
     with claim(ledger, slot, now(), by_hand=by_hand, again=again) as held:
         job = Job(slot.day, slot.stage, held.earlier, held.last, now, tell)
+        tell(f"{slot} begins{f', try {held.number}' if held.number > 1 else ''}")
         try:
             done = await _watched(held, job, work, stop, not by_hand)
         except Stopped:
             if job.stopping == DEADLINE:
                 held.expired(DEADLINE, now())
+                tell(f"{slot} expired: {DEADLINE}")
                 return "expired"
             held.back(OUTSIDE, now())
+            tell(f"{slot} {OUTSIDE}; it goes on when it is run again")
             return "given back"
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            held.back(OUTSIDE, now())
+            raise
         except OutcryError as error:
             held.failed(str(error), now())
             tell(f"{slot} failed: {error}")

@@ -37,9 +37,12 @@ def whole(checkpoint: Path) -> bool:
         return False
 
 
-def newest(folder: Path) -> Path | None:
-    """The newest whole checkpoint."""
-    found = [(number, checkpoint) for number, checkpoint in _steps(folder) if whole(checkpoint)]
+def newest(folder: Path, steps: int) -> Path | None:
+    """The newest whole checkpoint to go on from towards *steps* updates.
+
+    One that was kept after the last of them does not count: the library would train an update more.
+    """
+    found = [(number, checkpoint) for number, checkpoint in _steps(folder) if number < steps and whole(checkpoint)]
     return max(found)[1] if found else None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from openoutcry.core.progress import duration
 from openoutcry.training.tuning.planned import Plan
 
 
@@ -9,11 +10,18 @@ def refusal(made: Plan) -> str:
     """Why this box cannot hold it, with the numbers and what to do; empty where it can."""
     if made.bytes <= made.free:
         return ""
-    where = f"on the {made.gpu}" if made.gpu else "free here"
+    where = f"free on the {made.gpu}" if made.gpu else "free here"
     return (
         f"it needs {gigabytes(made.bytes)} ({told(made.parts)}) and there are {gigabytes(made.free)} {where}: "
-        f"{_mend(made)}"
+        f"{_emptied(made)}{_mend(made)}"
     )
+
+
+def _emptied(made: Plan) -> str:
+    """What to do where it would fit if nothing else ran here."""
+    if made.bytes > made.total:
+        return ""
+    return f"stop what else takes its part of {gigabytes(made.total)} (`outcry stack down` stops the models), or "
 
 
 def _mend(made: Plan) -> str:
@@ -43,13 +51,6 @@ def gigabytes(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
-def worded(seconds: float) -> str:
-    """About how long, in the unit that suits."""
-    if seconds < 90:
-        return f"about {max(seconds, 1):.0f} s"
-    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
-
-
 def listed(made: Plan) -> Iterator[tuple[str, str]]:
     """The plan in lines of a name and what there is to say."""
     r, s = made.recipe, made.size
@@ -65,5 +66,6 @@ def listed(made: Plan) -> Iterator[tuple[str, str]]:
     sum_ = f"{r.batch} x {r.accumulate}" if r.accumulate > 1 else f"{r.batch}"
     yield "steps", f"{r.steps:,} of {sum_} rows, the longest of {made.longest:,} tokens; rate {r.rate:g}, {r.schedule}"
     yield "memory", f"{gigabytes(made.bytes)} of {gigabytes(made.free)} free: {told(made.parts)}"
-    by = f"at the pace of run {made.measured}" if made.measured else "an estimate from floating-point operations"
-    yield "time", f"{worded(made.seconds)}, {by}"
+    guess = "an estimate, good to a factor of three; the first run measures it"
+    by = f"at the pace of run {made.measured}" if made.measured else guess
+    yield "time", f"{duration(made.seconds)}, {by}"

@@ -6,7 +6,8 @@ from openoutcry.training.tuning.sizes import Size
 
 
 class Plan(Frozen):
-    """What is to come. `parts` are bytes by what takes them, `free` what there is; `refused` says why it cannot be.
+    """What is to come. `parts` are bytes by what takes them, `free` what there is now of `total`; `refused` says why it
+    cannot be.
 
     `measured` names the run whose pace the seconds go by; empty where they are an estimate.
     """
@@ -22,6 +23,7 @@ class Plan(Frozen):
     learnt: int
     parts: dict[str, int]
     free: int
+    total: int
     gpu: str
     seconds: float
     measured: str

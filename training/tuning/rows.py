@@ -170,5 +170,6 @@ def _line(tokenizer: Tokenizer, text: str, spans: Sequence[tuple[int, int]]) -> 
     told: Any = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     ids: list[int] = list(told["input_ids"])
     places: list[tuple[int, int]] = list(told["offset_mapping"])
-    said = [any(s <= a < b <= e for s, e in spans) for a, b in places]
+    # Some tokenizers tell places without blanks: that of a blank alone is (end, end).
+    said = [any(s <= a and s < b <= e for s, e in spans) for a, b in places]
     return Line(ids, [i if learnt else IGNORED for i, learnt in zip(ids, said, strict=True)])

@@ -18,18 +18,21 @@ from openoutcry.serving.planning.box import box as this_box
 from openoutcry.serving.registry.artifact import Made
 from openoutcry.training.examples.dataset import Dataset
 from openoutcry.training.examples.rows import KINDS as SEATS
-from openoutcry.training.tuning import chat, checkpoints, losses, peak, pooling, runs, sizes, watching
+from openoutcry.training.tuning import chat, checkpoints, losses, peak, pooling, runs, sizes
 from openoutcry.training.tuning.arguments import first, hushed, processes
 from openoutcry.training.tuning.losses import Loss
 from openoutcry.training.tuning.plan import planned
+from openoutcry.training.tuning.plan_text import gigabytes
 from openoutcry.training.tuning.planned import Plan
 from openoutcry.training.tuning.prepare import Prepared, prepare
 from openoutcry.training.tuning.recipe import Recipe, steps_an_epoch
 from openoutcry.training.tuning.runs import Begun, Done, Run
-from openoutcry.training.tuning.watching import Watch, silent
+from openoutcry.training.tuning.watching import Halted, Stopping, Watch, callback, never, silent
 
 KINDS = {"tone": "classifier", "pairs": "embedder"}
 """What is made from data of a kind that does not write."""
+Telling = Callable[[float], Any]
+"""Gives a trainer its callback, by the tokens of one update."""
 
 
 class Tuned(Frozen):
@@ -57,13 +60,14 @@ def tune(
     role: str = "",
     box: Box | None = None,
     says: Callable[[Plan], None] = lambda _: None,
+    stopping: Stopping = never,
 ) -> Tuned:
     """Fine-tune *base*; the same call goes on with what was stopped, and returns at once where it is done.
 
     *base_name* is what the stack calls the base (default: its folder's name), *role* the seat that it is for (default:
     the data's). *says* hears the plan before the start. On a CPU the same data, recipe and thread count give the same
     weights, bit for bit, stopped or not. Raises UsageError where the box cannot hold it or another process trains it,
-    DataError for damaged data.
+    DataError for damaged data, Halted where it is *stopping*.
     """
     kind, seat = dataset.manifest.kind, role or dataset.manifest.role
     if SEATS.get(seat, kind) != kind:
@@ -79,38 +83,48 @@ def tune(
         data=dataset.manifest.digest,
         recipe=made.recipe,
     )
-    run = runs.begin(home, begun)
-    if run.done is None:
+    if not runs.is_done(home, begun):
         says(made)
         if made.refused:
             raise UsageError(f"this box cannot hold the fine-tune: {made.refused}")
-        run = _alone(run, base, dataset, data, made, watch)
+    run = runs.begin(home, begun)
+    if run.done is None:
+        folder = run.folder
+        run = _alone(run, base, dataset, data, made, lambda tokens: callback(folder, watch, tokens, stopping))
     runs.check(run)
     if run.done is None:
         raise DataError(f"{run.name}: the first process of this launch did not finish it; start the launch again")
+    shutil.rmtree(run.folder / runs.CHECKPOINTS, ignore_errors=True)
     return Tuned(run=run, folder=run.folder / runs.OUT, made=run.done.made, losses=tuple(losses.read(run.folder)))
 
 
-def _alone(run: Run, base: Path, dataset: Dataset, data: Prepared, made: Plan, watch: Watch) -> Run:
+def _alone(run: Run, base: Path, dataset: Dataset, data: Prepared, made: Plan, telling: Telling) -> Run:
     """Train while no other process does; the processes of one launch count as one."""
     if not first():
-        _train(run, base, dataset, data, made, watch)
+        _train(run, base, dataset, data, made, telling)
         return runs.read(run.folder)
     try:
         with FileLock(run.folder / "lock", timeout=0):
             again = runs.read(run.folder)
-            with _writing(run):
-                return again if again.done else _train(run, base, dataset, data, made, watch)
+            if again.done:
+                return again
+            with _spelt(run, made):
+                return _train(run, base, dataset, data, made, telling)
     except Timeout:
         raise UsageError(f"another process trains {run.name} now; `outcry train list` shows how far it is") from None
 
 
 @contextmanager
-def _writing(run: Run) -> Generator[None]:
-    """A disk that takes no more is one line: the libraries say it in errors of their own."""
+def _spelt(run: Run, made: Plan) -> Generator[None]:
+    """A disk that takes no more, and a GPU that does, are one line: the libraries say it in errors of their own."""
     try:
         yield
     except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":
+            raise DataError(
+                f"{run.name}: expected {gigabytes(made.bytes)} to do on the GPU, got out of memory; stop what else "
+                "runs there, or set a smaller batch and raise accumulate as much"
+            ) from None
         said = str(error).strip().split("\n", 1)[0]
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
         if full or type(error).__name__ == "SafetensorError" or "PytorchStreamWriter" in said:
@@ -120,18 +134,19 @@ def _writing(run: Run) -> Generator[None]:
         raise
 
 
-def _train(run: Run, base: Path, dataset: Dataset, data: Prepared, made: Plan, watch: Watch) -> Run:
+def _train(run: Run, base: Path, dataset: Dataset, data: Prepared, made: Plan, telling: Telling) -> Run:
     recipe, folder = made.recipe, run.folder / runs.CHECKPOINTS
     with hushed(recipe):
         peak.begin()
         a_step = data.tokens / steps_an_epoch(recipe, -(-len(data.train) // processes()))
         if first():
             checkpoints.sweep(folder)
-        last = checkpoints.newest(folder)
-        told = watching.callback(run.folder, watch, a_step)
-        trainer, save = _trainer(run, base, data, recipe, folder, [told])
+        last = checkpoints.newest(folder, recipe.steps)
+        trainer, save = _trainer(run, base, data, recipe, folder, [telling(a_step)])
         began = time.monotonic()
         trainer.train(resume_from_checkpoint=str(last) if last else None)
+        if trainer.state.global_step < recipe.steps:
+            raise Halted
         took = time.monotonic() - began
         out = run.folder / runs.OUT
         if first():
@@ -140,7 +155,6 @@ def _train(run: Run, base: Path, dataset: Dataset, data: Prepared, made: Plan, w
         save(trainer, out)
         if first():
             run = runs.end(run, _done(run, dataset, made, peak.taken(), took, checkpoints.step(last), a_step))
-            shutil.rmtree(folder, ignore_errors=True)
         trainer.accelerator.wait_for_everyone()
     return run
 
@@ -159,6 +173,7 @@ def _done(run: Run, dataset: Dataset, made: Plan, taken: int, took: float, since
         tokens=steps * a_step / took,
         parameters=made.size.parameters,
         left_out=made.left_out,
+        processes=processes(),
     )
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from openoutcry.core.progress import duration
 from openoutcry.training.tuning.losses import Loss
-from openoutcry.training.tuning.plan_text import gigabytes, worded
+from openoutcry.training.tuning.plan_text import gigabytes
 from openoutcry.training.tuning.runs import OUT, Run
 
 
@@ -25,7 +26,7 @@ def listed(run: Run, losses: Sequence[Loss]) -> Iterator[tuple[str, str]]:
         yield "updates", f"{run.step:,} of {r.steps:,} kept; `outcry train run` with the same words goes on"
         return
     resumed = f", the last {done.steps:,} of {r.steps:,} updates" if done.steps < r.steps else ""
-    yield "time", f"{worded(done.seconds)}{resumed}; planned {worded(done.planned_seconds)}"
+    yield "time", f"{duration(done.seconds)}{resumed}; planned {duration(done.planned_seconds)}"
     yield "pace", f"{done.tokens:,.0f} tokens a second"
     off = (done.planned - done.peak) / done.peak if done.peak else 0.0
     yield "memory", f"{gigabytes(done.peak)} at the peak; planned {gigabytes(done.planned)} ({off:+.0%})"

@@ -24,7 +24,7 @@ from openoutcry.training.examples.rows import Kind
 from openoutcry.training.tuning import checkpoints
 from openoutcry.training.tuning.recipe import Recipe
 
-CHECKPOINTS, OUT = "checkpoints", "out"
+CHECKPOINTS, OUT, DONE = "checkpoints", "out", "done.json"
 
 
 class Begun(Frozen):
@@ -61,6 +61,8 @@ class Done(Frozen):
     parameters: int
     """Of the base."""
     left_out: dict[str, int]
+    processes: int = 1
+    """How many trained together, whose tokens are counted as one."""
 
 
 class Run(Frozen):
@@ -74,12 +76,18 @@ class Run(Frozen):
     @property
     def step(self) -> int:
         """The update that it can go on from, all where it is done."""
-        return self.begun.recipe.steps if self.done else checkpoints.step(checkpoints.newest(self.folder / CHECKPOINTS))
+        steps = self.begun.recipe.steps
+        return steps if self.done else checkpoints.step(checkpoints.newest(self.folder / CHECKPOINTS, steps))
 
 
 def folder(home: Path) -> Path:
     """Where the runs lie."""
     return home / "training/runs"
+
+
+def is_done(home: Path, begun: Begun) -> bool:
+    """Whether the run of that name came to its end."""
+    return (folder(home) / begun.name / DONE).exists()
 
 
 def begin(home: Path, begun: Begun) -> Run:
@@ -92,7 +100,7 @@ def begin(home: Path, begun: Begun) -> Run:
 
 def end(run: Run, done: Done) -> Run:
     """Put down how it went."""
-    durable.put(run.folder / "done.json", done.model_dump_json(indent=2).encode())
+    durable.put(run.folder / DONE, done.model_dump_json(indent=2).encode())
     return run.model_copy(update={"done": done})
 
 
@@ -100,7 +108,7 @@ def read(there: Path) -> Run:
     """The run in a folder. Raises DataError where its files, or what it made, are damaged."""
     try:
         begun = Begun.model_validate_json((there / "run.json").read_bytes())
-        file = there / "done.json"
+        file = there / DONE
         done = Done.model_validate_json(file.read_bytes()) if file.exists() else None
     except (OSError, ValidationError) as error:
         raise DataError(f"expected a fine-tune in {there}, got {type(error).__name__}: delete the folder") from None

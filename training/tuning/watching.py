@@ -1,4 +1,4 @@
-"""What a trainer tells while it runs: progress for a person, losses for the record, marks on checkpoints."""
+"""What a trainer tells and is told while it runs: progress, losses for the record, marks on checkpoints, a stop."""
 
 import time
 from collections.abc import Callable
@@ -27,14 +27,35 @@ class Step(Frozen):
 
 
 Watch = Callable[[Step], None]
+Stopping = Callable[[], object]
+"""Asked at each update: true once a run is to stop."""
+
+
+class Halted(Exception):
+    """A run was asked to stop and did before its end; the same call goes on from its last checkpoint."""
 
 
 def silent(_: Step) -> None:
     """Progress that nobody watches."""
 
 
-def callback(folder: Path, watch: Watch, tokens: float, clock: Callable[[], float] = time.monotonic) -> Any:
-    """A callback for a trainer that writes to *folder*; *tokens* are those of one update, on the average."""
+def never() -> bool:
+    """A run that nobody stops."""
+    return False
+
+
+def callback(
+    folder: Path,
+    watch: Watch,
+    tokens: float,
+    stopping: Stopping = never,
+    clock: Callable[[], float] = time.monotonic,
+) -> Any:
+    """A callback for a trainer that writes to *folder*; *tokens* are those of one update, on the average.
+
+    A run that is *stopping* keeps a checkpoint after its update and trains no more. While it looks at the rows held
+    back, which may take minutes, Halted is raised at once.
+    """
     from transformers import TrainerCallback
 
     class Watching(TrainerCallback):
@@ -51,6 +72,12 @@ def callback(folder: Path, watch: Watch, tokens: float, clock: Callable[[], floa
                 control.should_save = True
             if state.global_step >= state.max_steps:
                 control.should_log, control.should_evaluate = True, args.eval_strategy != "no"
+            elif stopping():
+                control.should_evaluate, control.should_save, control.should_training_stop = False, True, True
+
+        def on_prediction_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if stopping():
+                raise Halted
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             told: dict[str, float] = logs or {}
