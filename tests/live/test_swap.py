@@ -25,11 +25,11 @@ from tests.live.box import AS_OF, PATIENCE, QUESTION, ROOT, Box
 from tests.serving.trained import NOW, Trained
 
 NANO = ROOT / "serving/nano"
-SPARE = "max_tokens = 512\nspare_adapters = 2\n"
+SPARE = "max_tokens = 512\nspare_adapters = 2\nsocket = true\n"
 
 
 class Swapping(Box):
-    """The box with nano alone, one replica of it whatever came before, and places for two adapters that come later."""
+    """The box with nano alone on a Unix socket, one replica whatever came before, places for two adapters to come."""
 
     def file(self, **_: Any) -> Path:
         """The stack file."""
@@ -94,6 +94,7 @@ def said(report: Report | Exception) -> str:
 
 async def test_a_flip_under_traffic(box: Box) -> None:
     shop, before = Shop(box.home.parent, {}, box.file()), only(box)
+    assert before.url.startswith("unix://")
     one, two = shop.copy(1), shop.copy(2)
     shop.seated(one, "nano-risk")
     assert one.name in await listed(box)
