@@ -6,7 +6,6 @@ report in memory.
 """
 
 import asyncio
-import resource
 import sqlite3
 import statistics
 import subprocess
@@ -20,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from openoutcry.core.logs import configure
 from openoutcry.eval import runner
 from openoutcry.eval.fixtures import Fixtures
 from openoutcry.eval.lineup import Candidate, Lineup
@@ -27,10 +27,10 @@ from openoutcry.eval.outcome import Transcript
 from openoutcry.eval.scenario import Scenario
 from openoutcry.eval.stage import Stage
 from openoutcry.eval.suite import Suite
-from openoutcry.interfaces.logs import configure
 from openoutcry.wiring import house_models
 
-COMPANIES, HORIZONS, ROUNDS, LIMIT = 10, 12, 3, 8
+COMPANIES, HORIZONS, ROUNDS, CONCURRENCY = 10, 12, 3, 8
+TENTH = f"SELECT digest FROM outcomes ORDER BY digest LIMIT {COMPANIES * HORIZONS // 10}"
 FIRST = "import sys; from evaluation import go_on; go_on(sys.argv[1], float(sys.argv[2]))"
 Row = tuple[str, str, str]
 
@@ -84,14 +84,14 @@ async def theirs(asked: Suite, folder: Path) -> None:
         async def task(scenario: Scenario) -> Transcript:
             return await stage.play(scenario, seated, 0)
 
-        report = await dataset.evaluate(task, max_concurrency=LIMIT, progress=False)
+        report = await dataset.evaluate(task, max_concurrency=CONCURRENCY, progress=False)
         assert len(report.cases) == len(asked.scenarios)
         assert all(result.value for case in report.cases for result in case.assertions.values())
 
 
 async def ours(asked: Suite, home: Path, seed: int) -> None:
     """All cases by the runner, each outcome and its transcript on disk."""
-    done = await runner.run(asked, [house()], home, seed=seed, limit=LIMIT)
+    done = await runner.run(asked, [house()], home, seed=seed, concurrency=CONCURRENCY)
     assert done.complete and all(outcome.score == 1 for outcome in done.outcomes)
 
 
@@ -119,7 +119,7 @@ def go_on(home: str, started: float) -> None:
         if progress.newest and not seen:
             seen.append(time.time() - started)
 
-    asyncio.run(runner.run(suite(), [house()], Path(home), limit=LIMIT, watch=watch))
+    asyncio.run(runner.run(suite(), [house()], Path(home), concurrency=CONCURRENCY, watch=watch))
     print(seen[0] if seen else time.time() - started)
 
 
@@ -132,7 +132,7 @@ def resumed(home: Path) -> Iterator[Row]:
         for _ in range(ROUNDS):
             if tenth:
                 with closing(sqlite3.connect(ledger)) as opened, opened:
-                    opened.execute("DELETE FROM outcomes WHERE rowid % 10 = 0")
+                    opened.execute(f"DELETE FROM outcomes WHERE digest IN ({TENTH})")
             command = [sys.executable, "-c", FIRST, str(home), repr(time.time())]
             said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent)
             times.append(float(said.stdout.split()[-1]))
@@ -146,8 +146,6 @@ def rows() -> Iterator[Row]:
         home = Path(folder)
         yield from side_by_side(home)
         yield from resumed(home)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        yield "peak memory of the above", f"{peak:.0f} MB", ""
 
 
 def main() -> None:

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from openoutcry.serving.registry import pointer, seats
-from openoutcry.serving.registry.force import switched
+from openoutcry.serving.registry import force, ledger, pointer, seats
 from openoutcry.serving.registry.moves import Moves
 from openoutcry.serving.registry.pointer import Pointer, Seats
 from openoutcry.serving.stack import Stack
 
 ROUNDS, READERS, READS = 15, 8, 20_000
+PATIENCE = 5.0
+"""Seconds in which every reader is to have seen a rollback."""
 Line = tuple[str, str, str]
 """What was measured, the value, and the goal."""
 
@@ -26,18 +27,21 @@ Line = tuple[str, str, str]
 def rollback(home: Path) -> tuple[float, int]:
     """Seconds from the call of a rollback until each of several threads that ask all the time sees who sat before.
 
-    And how many of what they read was neither.
+    And how many of what they read was neither. Raises TimeoutError where one of them does not see it.
     """
     stack = Stack.model_validate({"models": {n: {"weights": n} for n in ("old", "new")}, "roles": {"risk": "old"}})
-    now, there, stop = datetime.now(UTC), Seats(home), threading.Event()
-    switched(home, "risk", Pointer(champion="new", previous="old", over="old"), now)
+    now, there, end = datetime.now(UTC), Seats(home), time.perf_counter() + PATIENCE
+    seated = Pointer(champion="new", previous="old", over="old")
+    with ledger.writing(home) as told:
+        force.moved_to(told, now, ledger.Kind.SWITCHED, ("risk", "", "new", "benchmark"), seated)
+    force.mend(home)
     seen, odd = [0.0] * READERS, [0] * READERS
 
     def ask(reader: int) -> None:
-        while not stop.is_set():
+        while not seen[reader] and time.perf_counter() < end:
             champion = seats.standing(stack, "risk", there.of("risk")).champion
             odd[reader] += champion not in ("old", "new")
-            if champion == "old" and not seen[reader]:
+            if champion == "old":
                 seen[reader] = time.perf_counter()
             time.sleep(0.001)
 
@@ -47,10 +51,10 @@ def rollback(home: Path) -> tuple[float, int]:
     time.sleep(0.05)
     start = time.perf_counter()
     Moves(stack, home, now, lambda _, name: name, lambda _: "").rollback("risk", "benchmark")
-    time.sleep(0.05)
-    stop.set()
     for thread in threads:
         thread.join()
+    if not all(seen):
+        raise TimeoutError(f"expected {READERS} readers to see the rollback within {PATIENCE:g} s, got {seen}")
     return max(seen) - start, sum(odd)
 
 

@@ -3,11 +3,13 @@
 Run as a process: `stub.py JSON`, where JSON gives `seconds` (how long each answer takes), `port`, and by role the
 `calls` to make. It prints its URL and serves until its input ends. A role is told by its instructions. An answer is a
 call where a tool takes one, such as pydantic-ai's `final_result`, else text. `/asked` tells how often it was asked.
+After SIGUSR1 it talks, and gives no answer in form any more.
 """
 
 import asyncio
 import contextlib
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -108,6 +110,8 @@ async def serve(given: Object) -> None:
     from aiohttp import web
 
     asked: Counter[str] = Counter()
+    spoilt = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, spoilt.set)
 
     def told(value: object) -> web.Response:
         return web.Response(body=orjson.dumps(value), content_type="application/json")
@@ -117,7 +121,10 @@ async def serve(given: Object) -> None:
         body = cast("Object", orjson.loads(await request.read()))
         if given["seconds"]:
             await asyncio.sleep(given["seconds"])
-        return told(completion(body, given["calls"]))
+        answer = completion(body, given["calls"])
+        if spoilt.is_set():
+            answer["choices"][0] |= {"message": {"role": "assistant", "content": "Well."}, "finish_reason": "stop"}
+        return told(answer)
 
     async def tokenize(request: web.Request) -> web.Response:
         asked["tokenize"] += 1

@@ -75,7 +75,7 @@ def bare(data: Prepared, folder: Path) -> float:
 
 
 def rows() -> Iterator[tuple[str, str, str]]:
-    """Name, value and goal of each measurement; both with checkpoints as they come, ours keeping one."""
+    """Name, value and goal of each measurement; ours keeps a checkpoint, the bare script none."""
     ours, theirs = list[float](), list[float]()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,13 @@ from openoutcry.eval.ledger import Ledger
 from openoutcry.eval.lineup import HOUSE, Lineup, Models, lineup
 from openoutcry.eval.outcome import Outcome, Played, Transcript
 from openoutcry.eval.runner import Progress, Run
-from openoutcry.eval.scenario import Scenario, Seat
+from openoutcry.eval.scenario import Expect, Scenario, Seat
 from openoutcry.eval.suite import Suite
 from openoutcry.tools.data.view import View
 
 SINGLE = "best single role"
 ARMS = (COORDINATOR, SINGLE, ONE_CALL, arms.HOUSE, HOLD)
+"""All arms; one call takes a model as coordinator, and house rules take a model to stand beside."""
 CALLS = "one-call.sqlite"
 Forecast = tuple[float, bool]
 
@@ -54,6 +55,8 @@ class Ablation(Frozen):
     suite: str
     arms: tuple[Arm, ...]
     verdict: str
+    left_out: int = 0
+    """Cases that were not played: asked of a model alone, or expecting nothing that a rival could say."""
 
 
 class Answers:
@@ -78,35 +81,46 @@ async def ablate(
     *,
     epochs: int = 1,
     seed: int = 0,
-    limit: int = 8,
+    concurrency: int = 8,
     watch: Callable[[Progress], None] = lambda _: None,
 ) -> Ablation:
     """Play the whole desk once a case and epoch, and take from it what each simpler way would have said.
 
     House rules play for themselves. The best single role of a case is the one that does best on the other half of the
     clusters, so that choosing it does not flatter it. Cases of one role are asked of the whole desk; those of a model
-    alone are left out. Goes on where it was stopped. Raises UsageError where no case is left, and as `runner.run` does.
+    alone are left out, and those of which every expectation is of how an answer is found out, or of the view that the
+    coordinator alone is told. Where house rules sit, arms that would be house rules once more are left out. Goes on
+    where it was stopped. Raises UsageError where no case is left, and as `runner.run` does.
     """
     whole = _whole(suite)
     desk = lineup(COORDINATOR, chosen, models)
     rules = [lineup(arms.HOUSE, {}, models)] if set(chosen.values()) - {HOUSE} else []
-    run = await runner.run(whole, [desk, *rules], home, epochs=epochs, seed=seed, limit=limit, watch=watch)
-    await _one_calls(run, desk, limit, watch)
-    found = await asyncio.to_thread(_answers, whole, run, home)
+    run = await runner.run(whole, [desk, *rules], home, epochs=epochs, seed=seed, concurrency=concurrency, watch=watch)
+    if chosen.get(COORDINATOR, HOUSE) != HOUSE:
+        await _one_calls(whole, run, desk, concurrency, watch)
+    found = await asyncio.to_thread(_answers, whole, run)
     choose(found, seed)
-    shown = tuple(_arm(name, found, seed) for name in ARMS)
-    return Ablation(suite=suite.name, arms=shown, verdict=verdict(suite.name, shown))
+    shown = tuple(_arm(name, found, seed) for name in ARMS if name in found.outcomes)
+    left_out = len(suite.scenarios) - len(whole.scenarios)
+    return Ablation(suite=suite.name, arms=shown, verdict=verdict(suite.name, shown), left_out=left_out)
 
 
 def _whole(suite: Suite) -> Suite:
-    cases = [s.model_copy(update={"seat": Seat.COORDINATOR}) for s in suite.scenarios if s.seat is not Seat.MODEL]
+    """The cases that tell arms apart, asked of the whole desk. Raises UsageError where there are none."""
+    cases = [s.model_copy(update={"seat": Seat.COORDINATOR}) for s in suite.scenarios if _tells(s)]
     if not cases:
-        raise UsageError(f"suite {suite.name}: expected cases that a desk can be asked, found none")
+        raise UsageError(f"suite {suite.name}: expected cases of what any way of answering could say, found none")
     return Suite(f"{suite.name}-ablated", suite.bank, suite.rotation, tuple(cases), suite.beside)
 
 
-async def _one_calls(run: Run, desk: Lineup, limit: int, watch: Callable[[Progress], None]) -> None:
+def _tells(scenario: Scenario) -> bool:
+    asked = any(arms.said_only(turn.expect) != Expect() for turn in scenario.asked)
+    return asked and scenario.seat is not Seat.MODEL
+
+
+async def _one_calls(suite: Suite, run: Run, desk: Lineup, concurrency: int, watch: Callable[[Progress], None]) -> None:
     """Ask the coordinator's model once a case, over the evidence that the desk's run measured."""
+    cases = {scenario.digest: scenario for scenario in suite.scenarios}
     with runner.machine(run.plan.id), runner.alone(run.folder), Ledger(run.folder / CALLS, make=True) as ledger:
         there = {outcome.key for outcome in ledger.outcomes()}
         mine = [outcome for outcome in run.outcomes if outcome.lineup == desk.name]
@@ -118,34 +132,34 @@ async def _one_calls(run: Run, desk: Lineup, limit: int, watch: Callable[[Progre
             for outcome in left:
                 kept = run.transcript(outcome)
                 turns = [await model.ask(turn, outcome.epoch) for turn in kept.turns]
-                told = outcome.model_copy(update={"lineup": ONE_CALL})
+                told = arms.scored(ONE_CALL, cases[outcome.digest], outcome, turns)
                 ledger.keep(Transcript(outcome=told, turns=tuple(turns)))
                 done += 1
                 watch(Progress(done, len(mine), told))
 
-        await runner.together(take, limit)
+        await runner.together(take, concurrency)
 
 
-def _answers(suite: Suite, run: Run, home: Path) -> Answers:
+def _answers(suite: Suite, run: Run) -> Answers:
     """What every arm said, read from what is stored."""
     found, cases = Answers(), {scenario.digest: scenario for scenario in suite.scenarios}
-    played = {o.key: o for o in run.outcomes}
+    called = run.folder / CALLS
     with (
-        closing(Fixtures(home / "evals" / "fixtures", suite.beside)) as fixtures,
+        closing(Fixtures(run.folder.parent / runner.FIXTURES, suite.beside)) as fixtures,
         Ledger(run.folder / runner.LEDGER) as ledger,
-        Ledger(run.folder / CALLS) as calls,
+        Ledger(called) if called.is_file() else nullcontext() as calls,
     ):
-        for outcome in sorted(calls.outcomes(), key=lambda o: o.digest):
-            scenario, desk = cases[outcome.digest], played[COORDINATOR, outcome.digest, outcome.epoch]
-            kept = ledger.transcript(desk.key)
-            said = {name: arms.transcript(name, kept) for name in (COORDINATOR, *ROLES, HOLD)}
-            said[ONE_CALL] = list(calls.transcript(outcome.key).turns)
-            rules = played.get((arms.HOUSE, *desk.key[1:]), desk)
-            said[arms.HOUSE] = arms.transcript(COORDINATOR, ledger.transcript(rules.key))
+        for outcome in sorted(run.outcomes, key=lambda o: o.digest):
+            scenario, kept = cases[outcome.digest], ledger.transcript(outcome.key)
+            if outcome.lineup == arms.HOUSE:
+                said = {arms.HOUSE: arms.transcript(COORDINATOR, kept, scenario.cast)}
+            else:
+                said = {name: arms.transcript(name, kept, scenario.cast) for name in (COORDINATOR, *ROLES, HOLD)}
+                if calls:
+                    said[ONE_CALL] = list(calls.transcript((ONE_CALL, *outcome.key[1:])).turns)
             with_data = _newest(fixtures, scenario)
             for name, turns in said.items():
-                of = rules if name == arms.HOUSE else desk
-                found.add(name, arms.scored(name, scenario, of, turns), _forecast(turns, with_data))
+                found.add(name, arms.scored(name, scenario, outcome, turns), _forecast(turns, with_data))
     return found
 
 

@@ -5,7 +5,8 @@ place of the desk's. So all arms are checked alike, by what they say; how it was
 """
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from openoutcry.agents.team import NOTHING
@@ -13,8 +14,8 @@ from openoutcry.core.errors import DataError
 from openoutcry.core.evidence import Evidence
 from openoutcry.core.report import Finding, Lean, Report
 from openoutcry.eval.outcome import Check, Outcome, Played, Transcript
-from openoutcry.eval.scenario import Budget, Expect, Scenario, Seat, ToolsExpected
-from openoutcry.eval.scorers import direction, expected, tokens_used
+from openoutcry.eval.scenario import Budget, Cast, Expect, FigureExpected, Scenario, Seat, ToolsExpected
+from openoutcry.eval.scorers import FLOWS_OWN, direction, expected, tokens_used
 from openoutcry.tools.data.view import View
 from openoutcry.tools.figures import probability
 from openoutcry.tools.lean import SHIFT
@@ -22,13 +23,20 @@ from openoutcry.tools.outcomes import view_outcome
 
 ROLES = ("analyst", "sentiment", "risk")
 COORDINATOR, ONE_CALL, HOUSE, HOLD = "coordinator", "one call", "house rules", "buy and hold"
+VIEW = r"(\w+_)?p_up|p_down|base_rate|disagreement"
+"""Figures of the view, where no tool is named with them."""
 HELD = "{{{view}.ticker}} is bought and held over {{{view}.horizon}}."
 
 
 def said_only(expect: Expect) -> Expect:
-    """The expectations that bear on what is said, and not on how it was found out."""
+    """The expectations that bear on what is said, and not on how it was found out.
+
+    Figures that the flow itself gives are left out too: the coordinator alone is told them.
+    """
     return expect.model_copy(
         update={
+            "figures": tuple(figure for figure in expect.figures if not _of_flow(figure)),
+            "probability": None,
             "tools": ToolsExpected(),
             "not_computed": (),
             "not_reached": (),
@@ -39,6 +47,10 @@ def said_only(expect: Expect) -> Expect:
     )
 
 
+def _of_flow(figure: FigureExpected) -> bool:
+    return figure.tool in FLOWS_OWN or (not figure.tool and bool(re.fullmatch(VIEW, figure.name)))
+
+
 def coordinator(played: Played) -> Played:
     """What the coordinator says; its direction is the one that the desk's chance is nearest to."""
     if (report := played.report) is None:
@@ -47,8 +59,11 @@ def coordinator(played: Played) -> Played:
     return _arm(played, COORDINATOR, claims, view_direction(report), _chance(report))
 
 
-def role(played: Played, name: str) -> Played:
-    """What one role says, and the chance that its direction alone gives; its own requests, and its reader's."""
+def role(played: Played, name: str, cast: Mapping[str, Cast]) -> Played:
+    """What one role says, and the chance that its direction alone gives; its own requests, and its reader's.
+
+    A role that *cast* has fall silent has not failed: it says nothing.
+    """
     if (report := played.report) is None:
         return played
     found = next((f for f in report.findings if f.role == name), None)
@@ -65,7 +80,8 @@ def role(played: Played, name: str) -> Played:
     )
     if isinstance(found, Finding):
         return _arm(mine, name, found.claims, found.lean, chance)
-    failure = f"model: {name}: {found.reason}" if found and found.reason != NOTHING else ""
+    failed = found and found.reason != NOTHING and cast.get(name) is not Cast.SILENT
+    failure = f"model: {name}: {found.reason}" if found and failed else ""
     return _arm(mine, name, (), Lean.NONE, chance).model_copy(update={"failure": failure})
 
 
@@ -157,11 +173,11 @@ def right(name: str, chance: float, happened: bool) -> bool:
     return (name == HOLD or chance > 0.5) is happened
 
 
-def transcript(name: str, of: Transcript) -> list[Played]:
-    """The turns of a stored run as the arm *name* has them."""
+def transcript(name: str, of: Transcript, cast: Mapping[str, Cast]) -> list[Played]:
+    """The turns of a stored run, of a case with this *cast*, as the arm *name* has them."""
     turns = of.turns
     if name == HOLD:
         return [hold(turn) for turn in turns]
     if name in ROLES:
-        return [role(turn, name) for turn in turns]
+        return [role(turn, name, cast) for turn in turns]
     return [coordinator(turn) for turn in turns]

@@ -11,7 +11,7 @@ from openoutcry.core.evidence import Frozen
 from openoutcry.eval.outcome import Outcome
 from openoutcry.eval.statistics.clusters import Array, codes
 from openoutcry.eval.statistics.costs import quantile
-from openoutcry.eval.statistics.interval import Interval, intervals
+from openoutcry.eval.statistics.interval import Interval, Method, intervals
 from openoutcry.eval.statistics.proportions import clopper_pearson, clustered_share, mcnemar
 from openoutcry.eval.statistics.repeats import majority
 
@@ -36,7 +36,7 @@ class Difference(Frozen):
     difference: float
     low: float
     high: float
-    method: Literal["bootstrap", "signs", "none"]
+    method: Method | Literal["none"]
 
 
 class Pair(Frozen):

@@ -16,12 +16,11 @@ from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
-from openoutcry.agents.calls import DEADLINE, OUTPUT, Call, Failed, why
+from openoutcry.agents.calls import DEADLINE, INVALID, OUTPUT, Call, Failed, why
 from openoutcry.agents.team import NOTHING, UNGROUNDED
 from openoutcry.core.errors import ModelCutShort, ModelError, ModelGarbled, ModelTooSlow, OutcryError
 from openoutcry.core.report import Finding, Report
 
-INVALID = why(UnexpectedModelBehavior(""))
 NOTED: ContextVar[dict[str, str]] = ContextVar("noted")
 """By seat, the kind of the last failure of its model in the case that is being played."""
 

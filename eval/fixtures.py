@@ -16,13 +16,13 @@ from openoutcry.core.errors import BadFile, DataError, OutcryError, UsageError
 from openoutcry.eval import worlds
 from openoutcry.eval.scenario import Fixture
 from openoutcry.eval.worlds.case import Case, Row, made
+from openoutcry.eval.worlds.sentences import FOLDER
 from openoutcry.tools.data import files, ingest
 from openoutcry.tools.data.view import Warehouse
 
 KEPT = 24
 """Warehouses that stay open while nobody uses them, the ones used last."""
-BANKS = Path(__file__).resolve().parent.parent / "scenarios"
-MAKING = ((Path(worlds.__file__).parent, "*.py"), (ingest.SAMPLE.parent, "*.py"), (BANKS, "*.toml"))
+MAKING = ((Path(worlds.__file__).parent, "*.py"), (ingest.SAMPLE.parent, "*.py"), (FOLDER, "*.toml"))
 """What makes data out of a situation, banks of sentences among it: where any of it changes, the data is made again."""
 
 
@@ -52,10 +52,17 @@ class Fixtures:
         Raises UsageError or BadFile where the fixture is at fault, and DataError or OSError where the machine is.
         """
         name = self.digest(fixture)
-        with self._lock:
-            lent = self._open.pop(name, None) or _Lent(self._opened(name, fixture))
-            lent.users += 1
-            self._open[name] = lent
+        try:
+            home = self._home(name, fixture)  # not under the lock, which `release` takes on the event loop
+            with self._lock:
+                lent = self._open.pop(name, None) or _Lent(Warehouse.open(home))
+                lent.users += 1
+                self._open[name] = lent
+        except (OutcryError, OSError):
+            raise
+        except Exception as error:
+            why = str(error).partition("\n")[0]
+            raise DataError(f"the data of a scenario cannot be kept in {self._folder / name}: {why}") from error
         return lent.warehouse
 
     def release(self, fixture: Fixture) -> None:
@@ -90,21 +97,14 @@ class Fixtures:
                 raise UsageError(f"expected a file of data at {path}, found none")
         return paths
 
-    def _opened(self, name: str, fixture: Fixture) -> Warehouse:
-        try:
-            return Warehouse.open(self._home(name, fixture))
-        except (OutcryError, OSError):
-            raise
-        except Exception as error:
-            why = str(error).partition("\n")[0]
-            raise DataError(f"the data of a scenario cannot be kept in {self._folder / name}: {why}") from error
-
     def _home(self, name: str, fixture: Fixture) -> Path:
         home = self._folder / name
-        home.mkdir(parents=True, exist_ok=True)
-        with FileLock(home / "lock"):
-            if not (home / "warehouse" / "CURRENT").is_file():
-                self._make(home, fixture)
+        current = home / "warehouse" / "CURRENT"
+        if not current.is_file():
+            home.mkdir(parents=True, exist_ok=True)
+            with FileLock(home / "lock"):
+                if not current.is_file():
+                    self._make(home, fixture)
         return home
 
     def _make(self, home: Path, fixture: Fixture) -> None:

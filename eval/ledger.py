@@ -44,6 +44,13 @@ class Ledger:
                 self._file.close()
                 raise
 
+    @classmethod
+    def made(cls, path: Path) -> None:
+        """Make an empty one at *path* where none is."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with cls(path, make=True):
+            pass
+
     def __enter__(self) -> Self:
         return self
 

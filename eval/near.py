@@ -8,16 +8,17 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from openoutcry.core.errors import DataError, UsageError
 from openoutcry.core.evidence import Frozen
-from openoutcry.eval import corpus
 from openoutcry.eval.corpus import Given
 from openoutcry.eval.scenario import Scenario
 from openoutcry.eval.suite import Suite
 from openoutcry.eval.worlds.case import made
 from openoutcry.eval.worlds.names import FIRST, LAST
+from openoutcry.tools.data import files
 
 RUN = 5
 """Words of a shingle."""
@@ -31,6 +32,8 @@ ALIKE = 0.5
 """The Jaccard similarity from which on they overlap."""
 TELLING = 12
 """Shingles that a text needs for being found in a case: a phrase of a few words is everybody's."""
+BODY = ("body", "text", "content")
+"""The names that ingest knows a document's own words by."""
 NUMBER, NAME = "0", "@"
 _TOKEN = re.compile(r"[^\W\d_]+|\d[\d.,]*")
 _SENTENCE = re.compile(r'[.?!]+(?=["\s]|$)|["\n]')
@@ -153,15 +156,6 @@ class _Index:
         return {("", *words) for words in parts if 0 < len(words) < SHORT}
 
 
-def pieces(suite: Suite) -> list[Given]:
-    """What the cases of a suite ask and read, as texts to be compared with other suites; those too short left out."""
-    found = dict[str, str]()
-    for scenario, part, text in texts(suite):
-        if len(_TOKEN.findall(text)) >= RUN:
-            found.setdefault(text, f"{scenario.id} {part}")
-    return [(source, text) for text, source in found.items()]
-
-
 def texts(suite: Suite) -> Iterator[tuple[Scenario, str, str]]:
     """The conversation of each case, each turn that is long enough by itself, and each document that it reads."""
     read: set[str] = set()
@@ -186,14 +180,25 @@ def _documents(suite: Suite, scenario: Scenario, read: set[str]) -> Iterator[tup
             yield from ((one.situation, _body(row)) for row in made(one).rows.get("documents", ()))
     for name in scenario.fixture.files:
         path = suite.beside / name
-        if path.suffix == ".jsonl" and str(path) not in read:
+        if str(path) not in read:
             read.add(str(path))
-            yield from ((name, text) for _, text in corpus.texts(path))
+            yield from ((name, text) for text in _filed(path))
+
+
+def _filed(path: Path) -> Iterator[str]:
+    """The documents of a file, read as ingest reads them; none where it holds other rows.
+
+    Raises BadFile for a file that cannot be read, and DataError for such a row.
+    """
+    for row in files.read(path):
+        if row.broken:
+            raise DataError(f"{path}: expected rows that can be read, found line {row.line}: {row.broken}")
+        if any(name in row.values for name in BODY):
+            yield _body(row.values)
 
 
 def _body(row: Mapping[str, Any]) -> str:
-    """Its own words; ingest knows them by one of three names."""
-    return next((str(row[name]) for name in ("body", "text", "content") if row.get(name)), "")
+    return next((str(row[name]) for name in BODY if row.get(name)), "")
 
 
 def _names(suites: Sequence[Suite]) -> frozenset[str]:

@@ -52,6 +52,8 @@ class Outcome(Frozen):
     failure: str = ""
     seconds: float = 0.0
     requests: int = 0
+    asked: int = 0
+    """Requests of the seat on trial among them: where there are none, the case says nothing about its model."""
     tools: int = 0
     tokens: int = 0
     retries: int = 0

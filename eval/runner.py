@@ -3,7 +3,7 @@
 import asyncio
 import os
 import re
-from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -31,7 +31,7 @@ from openoutcry.eval.scorers import Judge
 from openoutcry.eval.stage import ROLE_SECONDS, Stage
 from openoutcry.eval.suite import Suite
 
-PLAN, LEDGER = "plan.json", "ledger.sqlite"
+PLAN, LEDGER, FIXTURES = "plan.json", "ledger.sqlite", "fixtures"
 Turn = tuple[Scenario, int, Lineup]
 """One case in one epoch by one lineup."""
 
@@ -103,26 +103,45 @@ async def run(
     *,
     epochs: int = 1,
     seed: int = 0,
-    limit: int = 8,
+    concurrency: int = 8,
     judge: Judge | None = None,
     watch: Callable[[Progress], None] = lambda _: None,
 ) -> Run:
-    """Play every case of *suite*, *epochs* times, with each of *lineups*, at most *limit* at once.
+    """Play every case of *suite*, *epochs* times, with each of *lineups*, at most *concurrency* at once.
 
     The lineups take turns, in an order that *seed* decides, so that each meets the same state of the machine. Each
     outcome is on disk before the next begins in its place: a run that was killed loses what was in the air, and the
     same call goes on from there. Raises UsageError where another process is at the same run, and DataError where the
     machine fails it, such as by a full disk.
     """
-    _sound(suite, lineups, epochs, limit)
-    with closing(Fixtures(_root(home) / "fixtures", suite.beside)) as fixtures:
+    _sound(suite, lineups, epochs, concurrency)
+    with closing(Fixtures(_root(home) / FIXTURES, suite.beside)) as fixtures:
         plan = _plan(suite, lineups, fixtures, (epochs, seed), judge)
         folder = _root(home) / plan.id
         with machine(plan.id), alone(folder), Ledger(folder / LEDGER, make=True) as ledger:
             durable.put(folder / PLAN, plan.model_dump_json(indent=1).encode())  # the newest is the run played last
             stage = Stage(fixtures, judge)
-            await _play(_order(suite, lineups, epochs, seed), stage, ledger, plan.total, limit, watch)
+            await _play(_order(suite, lineups, epochs, seed), stage, ledger, plan.total, concurrency, watch)
             return Run(folder, plan, tuple(ledger.outcomes()))
+
+
+def plan_of(
+    suite: Suite,
+    lineups: Sequence[Lineup],
+    home: Path,
+    *,
+    epochs: int = 1,
+    seed: int = 0,
+    judge: Judge | None = None,
+) -> Plan:
+    """What `run` would be of, given the same."""
+    with closing(Fixtures(_root(home) / FIXTURES, suite.beside)) as fixtures:
+        return _plan(suite, lineups, fixtures, (epochs, seed), judge)
+
+
+def ledger_of(home: Path, name: str) -> Path:
+    """Where the outcomes of a run lie, or are to lie."""
+    return _root(home) / name / LEDGER
 
 
 async def _play(
@@ -130,7 +149,7 @@ async def _play(
     stage: Stage,
     ledger: Ledger,
     total: int,
-    limit: int,
+    concurrency: int,
     watch: Callable[[Progress], None],
 ) -> None:
     """Play all of *order* that the ledger does not hold yet."""
@@ -147,14 +166,14 @@ async def _play(
             done += 1
             watch(Progress(done, total, transcript.outcome))
 
-    await together(take, limit)
+    await together(take, concurrency)
 
 
-async def together(take: Callable[[], Coroutine[Any, Any, None]], limit: int) -> None:
+async def together(take: Callable[[], Coroutine[Any, Any, None]], concurrency: int) -> None:
     """Run *take* so many times at once; the first error of any ends all, and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(limit):
+            for _ in range(concurrency):
                 group.create_task(take())
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
@@ -203,13 +222,13 @@ def _code() -> str:
     return code_digest(Path(str(import_module("openoutcry").__file__)).parent)
 
 
-def _sound(suite: Suite, lineups: Sequence[Lineup], epochs: int, limit: int) -> None:
+def _sound(suite: Suite, lineups: Sequence[Lineup], epochs: int, concurrency: int) -> None:
     """Raises UsageError for what cannot be a run."""
     names = [lineup.name for lineup in lineups]
     if not names or len(set(names)) < len(names):
         raise UsageError(f"expected lineups that each have a name of their own, got {', '.join(names) or 'none'}")
-    if epochs < 1 or limit < 1:
-        raise UsageError(f"expected at least one epoch and one case at a time, got {epochs} and {limit}")
+    if epochs < 1 or concurrency < 1:
+        raise UsageError(f"expected at least one epoch and one case at a time, got {epochs} and {concurrency}")
     if not suite.scenarios:
         raise UsageError(f"suite {suite.name}: expected cases, found none")
 
@@ -245,7 +264,7 @@ def alone(folder: Path) -> Generator[None]:
 
 def stored(home: Path, name: str) -> Run:
     """A stored run by its name, by a beginning of it, or `last`. Raises UsageError or BrokenRun."""
-    known = [folder.name for folder in _folders(home)]
+    known = listing(home)
     if not known:
         raise UsageError(f"expected a stored evaluation, but {home} holds none; `outcry eval run` stores one")
     hits = (
@@ -259,18 +278,10 @@ def stored(home: Path, name: str) -> Run:
         return Run(folder, _read(folder), tuple(ledger.outcomes()))
 
 
-def listing(home: Path) -> Mapping[str, Plan]:
-    """The stored runs by name, the one played last at the end. Raises BrokenRun where a plan cannot be read."""
-    return {folder.name: _read(folder) for folder in _folders(home)}
-
-
-def _folders(home: Path) -> list[Path]:
-    found = ((path.stat().st_mtime_ns, path.parent) for path in _plans(home))
-    return [folder for _, folder in sorted(found)]
-
-
-def _plans(home: Path) -> Iterator[Path]:
-    return _root(home).glob(f"*/{PLAN}")
+def listing(home: Path) -> list[str]:
+    """The names of the stored runs, the one played last at the end."""
+    found = ((path.stat().st_mtime_ns, path.parent.name) for path in _root(home).glob(f"*/{PLAN}"))
+    return [name for _, name in sorted(found)]
 
 
 def _read(folder: Path) -> Plan:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -71,7 +71,8 @@ class Stage:
                 await self._turns(scenario, lineup, epoch, warehouse, turns)
         except Exception as error:
             if patience.expired():
-                failure = f"timeout: the case was given up after {_patience(scenario):g} s{_times(scenario, GIVEN_UP)}"
+                of = _times(GIVEN_UP, _whole(scenario))
+                failure = f"timeout: the case was given up after {_patience(scenario):g} s{of}"
             elif (failure := told(error)).startswith("crash"):
                 log.exception("a case crashed", scenario=scenario.id, lineup=lineup.name)
         spent = round(time.perf_counter() - start, 4)
@@ -131,7 +132,9 @@ class Stage:
         floor = Floor(run, view, team, Live(), limits=scenario.limits, calls=calls)
         whole = scenario.seat in (Seat.DESK, Seat.COORDINATOR) or not questions.ROLES[question.kind]
         report = await (answer(question, floor) if whole else alone(str(scenario.seat), question, floor))
-        deadline = f"its deadline of {self._seconds(scenario):g} s passed{_times(scenario, ENDED, self.deadline)}"
+        deadline = (
+            f"its deadline of {self._seconds(scenario):g} s passed{_times(ENDED, _budget(scenario), self.deadline)}"
+        )
         failure = of_report(report, scenario.cast, len(floor.reads), calls, deadline)
         return Played(question=words, report=report, calls=_kept(calls), failure=failure)
 
@@ -151,7 +154,12 @@ class Stage:
 
 def _patience(scenario: Scenario) -> float:
     """Seconds after which a case is given up: well past its budget, so that a slow answer is seen as one."""
-    return GIVEN_UP * _budget(scenario) or PATIENCE
+    return GIVEN_UP * _whole(scenario) or PATIENCE
+
+
+def _whole(scenario: Scenario) -> float:
+    """Seconds that all turns together may cost; 0 where none names any."""
+    return _budget(scenario) * len(scenario.asked)
 
 
 def _budget(scenario: Scenario) -> float:
@@ -159,9 +167,8 @@ def _budget(scenario: Scenario) -> float:
     return max((t.expect.budget.seconds or 0.0 for t in scenario.asked), default=0.0)
 
 
-def _times(scenario: Scenario, times: int, most: float = math.inf) -> str:
-    """That so many seconds come from the case's own budget, where they do: fewer than *most*."""
-    budget = _budget(scenario)
+def _times(times: int, budget: float, most: float = math.inf) -> str:
+    """That so many seconds come from the case's own *budget*, where they do: fewer than *most*."""
     return f", {times} times its budget of {budget:g} s" if 0 < times * budget < most else ""
 
 
@@ -173,6 +180,11 @@ def _read(scenario: Scenario, words: str, warehouse: Warehouse, previous: Questi
 
 def _kept(calls: Sequence[Call]) -> tuple[dict[str, object], ...]:
     return tuple(call.model_dump(mode="json") for call in calls)
+
+
+def _asked(scenario: Scenario, lineup: Lineup, calls: Sequence[Mapping[str, object]]) -> int:
+    """Requests to the model on trial; a role that the scenario scripts is none."""
+    return sum(call["role"] in (bare.SEAT, lineup.trial) for call in calls) * (lineup.trial not in scenario.cast)
 
 
 def _transcript(
@@ -197,6 +209,7 @@ def _transcript(
         failure=failure,
         seconds=spent,
         requests=len(calls),
+        asked=_asked(scenario, lineup, calls),
         tools=sum(map(tools_called, turns)),
         tokens=sum(map(tokens_used, calls)),
         retries=sum(sent_back(call["prompt"]) for call in calls),

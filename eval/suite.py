@@ -1,7 +1,7 @@
 """Suites: the shipped ones by name, and a person's own folders and files of scenarios."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +11,9 @@ from openoutcry.core.errors import UsageError
 from openoutcry.eval.faults import Fault, Faults, Loc
 from openoutcry.eval.reading import scenarios
 from openoutcry.eval.scenario import Bank, Scenario
+from openoutcry.eval.worlds.sentences import FOLDER
 
-SHIPPED = Path(__file__).resolve().parent.parent / "scenarios"
+SHIPPED = FOLDER
 TEMPLATES = "templates.toml"
 SUFFIXES = (".toml", ".yaml", ".yml")
 
@@ -71,13 +72,6 @@ def check(given: str) -> tuple[int, list[Fault]]:
         raise UsageError(f"expected files of scenarios ({', '.join(SUFFIXES)}) in {folder}, found none")
     found, wrong = _read(files, name, "dev", "")
     return len(found), wrong
-
-
-def read(file: Path, name: str, bank: Bank, rotation: str) -> Iterator[Scenario]:
-    """The scenarios of one file: expanded from templates, or written out. Raises UsageError."""
-    found, faults = _read([file], name, bank, rotation)
-    _raise(faults)
-    yield from found
 
 
 def _raise(faults: Sequence[Fault]) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Annotated, Any, cast
 
 import numpy as np
@@ -77,9 +78,11 @@ def expand(name: str, templates: Templates, bank: Bank, rotation: str = "") -> I
 
     Raises UsageError for a truth or a word that the situation does not give.
     """
-    for situated in templates.situation:
+    counts = [situated.count(bank) for situated in templates.situation]
+    names = iter(companies(sum(counts), _seed(f"{name}/{bank}/{rotation}")))
+    for situated, count in zip(templates.situation, counts, strict=True):
         stream = f"{name}/{bank}/{rotation}/{situated.stream or situated.name}"
-        ones = _ones(situated, bank, stream)
+        ones = _ones(situated, bank, stream, list(islice(names, count)))
         cases = [made(one) for one in ones]
         for start in range(0, len(ones), situated.batch):
             batch = ones[start : start + situated.batch]
@@ -88,9 +91,8 @@ def expand(name: str, templates: Templates, bank: Bank, rotation: str = "") -> I
                 yield from _asked(name, templates, situated, (bank, stream), fixture, one, case)
 
 
-def _ones(situated: Situated, bank: Bank, stream: str) -> list[Made]:
-    """The companies of a situation: names that differ within the set, and seeds of their own."""
-    count = situated.count(bank)
+def _ones(situated: Situated, bank: Bank, stream: str, names: Sequence[str]) -> list[Made]:
+    """The companies of a situation, by names that no other of the set has, and seeds of their own."""
     return [
         Made.model_validate(
             {
@@ -102,7 +104,7 @@ def _ones(situated: Situated, bank: Bank, stream: str) -> list[Made]:
                 "with": {**situated.options, **{k: v[i % len(v)] for k, v in situated.each.items()}},
             }
         )
-        for i, company in enumerate(companies(count, _seed(stream)))
+        for i, company in enumerate(names)
     ]
 
 

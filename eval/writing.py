@@ -38,7 +38,7 @@ MEANT = {
     "high": "at most this",
     "unit": "its unit",
     "budget": "the most that the answer may cost",
-    "seconds": "seconds of the whole case",
+    "seconds": "seconds of the turn",
     "seed": "another seed, other numbers",
     "ticker": "its ticker",
     "name": "its name",

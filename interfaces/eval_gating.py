@@ -9,15 +9,15 @@ import click
 
 from openoutcry.core.errors import BrokenRun, DataError, UsageError
 from openoutcry.interfaces import eval_options as options
+from openoutcry.interfaces.eval_running import judge_of
 from openoutcry.interfaces.lineups import models
 from openoutcry.interfaces.stacked import folder
 from openoutcry.interfaces.words import harmless
 
 if TYPE_CHECKING:
-    from openoutcry.eval.gate.judge import Agreement, ModelJudge
+    from openoutcry.eval.gate.judge import Agreement
     from openoutcry.eval.gate.planning import Planned
     from openoutcry.eval.gate.record import Record
-    from openoutcry.eval.lineup import Models
     from openoutcry.eval.scenario import Bank
 
 GATE_FAILED = 1
@@ -96,7 +96,7 @@ def gate(
             return
         for line in eval_gate_text.plan(planned.model_copy(update={"refused": ""}), pace / concurrency):
             click.echo(line, err=True)
-        judge = _judge(judged_by, there) if judged_by else None
+        judge = judge_of(judged_by, there) if judged_by else None
         try:
             with Watch(f"{challenger} for {role}", (planned.suite, planned.safety), home) as watch:
                 record = run_sync(held.run(planned, concurrency=concurrency, watch=watch, judge=judge))
@@ -144,12 +144,6 @@ def _planned(planned: "Planned", as_json: bool, pace: float) -> None:
             click.echo(line)
     if planned.refused:
         sys.exit(UsageError.exit_code)
-
-
-def _judge(name: str, there: "Models") -> "ModelJudge":
-    from openoutcry.eval.gate.judge import ModelJudge
-
-    return ModelJudge(*there.seated("coordinator", name))
 
 
 def _told(record: "Record", home: Path, html: Path | None, as_json: bool) -> None:
@@ -287,7 +281,7 @@ def judge(ctx: click.Context, model: str, labels: Path, as_json: bool) -> None:
 
     rows = judging.labelled(labels)
     with models(ctx) as (there, home):
-        asked = _judge(model, there)
+        asked = judge_of(model, there)
 
         async def measured() -> "Agreement":
             async with there.opened():

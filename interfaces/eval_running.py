@@ -14,9 +14,9 @@ from openoutcry.interfaces.lineups import models
 
 if TYPE_CHECKING:
     from openoutcry.eval.ablation import Ablation
+    from openoutcry.eval.gate.judge import ModelJudge
     from openoutcry.eval.lineup import Lineup, Models
     from openoutcry.eval.runner import Run
-    from openoutcry.eval.scorers import Judge
     from openoutcry.eval.suite import Suite
 
 PUBLIC = "public:"
@@ -83,7 +83,7 @@ def run(
 
         async def play() -> "Run":
             async with there.opened():
-                by = _judge(judge, there) if judge else None
+                by = judge_of(judge, there) if judge else None
                 return await runner.run(
                     picked, [tried], home, epochs=epochs, seed=seed, concurrency=concurrency, judge=by, watch=watch
                 )
@@ -129,7 +129,8 @@ def _lineup(seated: tuple[str, ...], there: "Models") -> "Lineup":
     return lineup(name or HOUSE, picked, there)
 
 
-def _judge(name: str, there: "Models") -> "Judge":
+def judge_of(name: str, there: "Models") -> "ModelJudge":
+    """The model *name* as a judge of rubrics."""
     from openoutcry.eval.gate.judge import ModelJudge
 
     return ModelJudge(*there.seated("coordinator", name))

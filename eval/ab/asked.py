@@ -22,6 +22,7 @@ SEAT = "model"
 INSTRUCTIONS = """\
 Answer the question of a trading desk. State each figure in digits, with its unit and two decimals. Where you do not
 know, say so."""
+UNTOLD = "no evidence: the desk failed and gave none"
 
 
 class Other(Protocol):
@@ -30,7 +31,10 @@ class Other(Protocol):
     name: str
 
     async def ask(self, scenario: Scenario, turns: Sequence[Played], epoch: int) -> list[Played]:
-        """What it says in each turn; *turns* are those of the desk. What fails is in the turn's `failure`."""
+        """What it says in each turn of *scenario*; what fails is in the turn's `failure`.
+
+        *turns* are those of the desk, fewer where it failed before the end.
+        """
         ...
 
 
@@ -43,7 +47,7 @@ class Alone:
     async def ask(self, scenario: Scenario, turns: Sequence[Played], epoch: int) -> list[Played]:
         """Its answers; a turn that fails ends the conversation."""
         messages, found = list[ModelMessage](), list[Played]()
-        for turn in turns:
+        for turn in scenario.asked:
             found.append(await self._turn(turn.question, scenario.as_of, messages, epoch))
             if found[-1].failure:
                 break
@@ -77,4 +81,6 @@ class Told:
 
     async def ask(self, scenario: Scenario, turns: Sequence[Played], epoch: int) -> list[Played]:
         """Its answers over the evidence of each turn; one that the desk refused stays refused."""
-        return [await self._model.ask(turn, epoch) for turn in turns]
+        told = [turn for turn in turns if turn.report or turn.refused]
+        untold = [Played(question=turn.question, failure=UNTOLD) for turn in scenario.asked[len(told) :]]
+        return [*[await self._model.ask(turn, epoch) for turn in told], *untold]

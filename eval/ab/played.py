@@ -81,7 +81,7 @@ async def play(
     *,
     epochs: int = 1,
     seed: int = 0,
-    limit: int = 1,
+    concurrency: int = 1,
     watch: Watch = lambda _: None,
 ) -> Match:
     """Play *suite*, made `fair`, with the desk of *chosen* models by seat, then with the *other* side.
@@ -90,11 +90,11 @@ async def play(
     `runner.run` does.
     """
     desk = lineup(DESK, chosen, models)
-    run = await runner.run(suite, [desk], home, epochs=epochs, seed=seed, limit=limit, watch=watch)
+    run = await runner.run(suite, [desk], home, epochs=epochs, seed=seed, concurrency=concurrency, watch=watch)
     if isinstance(other, Recorded):
         theirs = [await _recorded(other, *pair) for pair in pairs(suite, run)]
     else:
-        theirs = await _asked(suite, run, other, known, limit, watch)
+        theirs = await _asked(suite, run, other, known, concurrency, watch)
     return match(suite, run, desk, theirs, other)
 
 
@@ -103,7 +103,7 @@ async def _recorded(other: Recorded, scenario: Scenario, kept: Transcript) -> Tr
     return _transcript(other.name, kept, turns)
 
 
-async def _asked(suite: Suite, run: Run, other: Other, known: str, limit: int, watch: Watch) -> list[Transcript]:
+async def _asked(suite: Suite, run: Run, other: Other, known: str, concurrency: int, watch: Watch) -> list[Transcript]:
     """Ask the other side what it was not asked yet; each answer is on the disk before the next question.
 
     Answers over the desk's evidence lie with its run. Those to the question alone stay good when the desk changes, so
@@ -127,7 +127,7 @@ async def _asked(suite: Suite, run: Run, other: Other, known: str, limit: int, w
                 done += 1
                 watch(Progress(done, len(both), answered.outcome))
 
-        await runner.together(take, limit)
+        await runner.together(take, concurrency)
         return [ledger.transcript((other.name, *kept.outcome.key[1:])) for _, kept in both]
 
 

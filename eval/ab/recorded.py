@@ -53,7 +53,7 @@ class Recorded:
 
     async def ask(self, scenario: Scenario, turns: Sequence[Played], epoch: int) -> list[Played]:
         """What is recorded for the turns of a case; where nothing is, that is its failure."""
-        return [self._turn(scenario, number, turn.question, epoch) for number, turn in enumerate(turns)]
+        return [self._turn(scenario, number, turn.question, epoch) for number, turn in enumerate(scenario.asked)]
 
     def _turn(self, scenario: Scenario, number: int, question: str, epoch: int) -> Played:
         row = self.find(scenario, number, question, epoch)

@@ -12,11 +12,11 @@ from openoutcry.eval.ab.played import Match, Side
 from openoutcry.eval.ab.recorded import Recorded
 from openoutcry.eval.comparison import Comparison, Summary, compare, summaries
 from openoutcry.eval.cost.account import Row, row
+from openoutcry.eval.cost.busy import Busy
 from openoutcry.eval.cost.machine import Machine, Power, machine
 from openoutcry.eval.cost.money import Money
 from openoutcry.eval.cost.prices import Prices, Tariff
 from openoutcry.eval.cost.spent import Spent, grouped, of_calls, sizes
-from openoutcry.eval.cost.stored import busy
 from openoutcry.eval.statistics.costs import quantile
 
 
@@ -87,7 +87,7 @@ def result(
     """What *match* shows. *like* names the price of the other side, where it is another than that of its model."""
     mine, others = _spent(match.desk), _spent(match.other)
     models = [like] if like else _models(others, recorded) or [match.other.name]
-    seconds = Decimal(str(round(sum(_busy(match.desk)), 6)))
+    seconds = Decimal(str(round(_busy(match.desk), 6)))
     return Result(
         suite=match.suite.name,
         run=match.run.folder.name,
@@ -122,10 +122,12 @@ def _spent(side: Side) -> list[Spent]:
     return grouped(of_calls(call for kept in side.kept for turn in kept.turns for call in turn.calls))
 
 
-def _busy(side: Side) -> list[float]:
-    """Seconds of model requests a case, at most what the case took."""
-    spent = [(kept, list(of_calls(call for turn in kept.turns for call in turn.calls))) for kept in side.kept]
-    return [busy(ones, kept.outcome.seconds or None) for kept, ones in spent]
+def _busy(side: Side) -> float:
+    """Seconds in which a model was asked."""
+    busy = Busy()
+    for kept in side.kept:
+        busy.add((call for turn in kept.turns for call in turn.calls), kept.outcome.seconds or None)
+    return busy.seconds
 
 
 def _standing(side: Side, spent: Sequence[Spent], recorded: Recorded | None = None) -> Standing:

@@ -24,6 +24,8 @@ OWN = {READER: "sentiment"}
 SAFETY = "safety"
 UNREAD = ("risk",)
 """Roles that no document reaches: what is planted for them stands in the question."""
+NOTHING = "[]"
+"""What was said where no request had an answer."""
 Suites = Callable[[str], Suite]
 
 
@@ -185,8 +187,12 @@ def answers(found: Sequence[Transcript]) -> Probe:
 
 
 def alike(said: Sequence[str], temperature: float) -> Probe:
-    """Whether the same case was answered alike every time; where a temperature is set it is told, and does not fail."""
-    often = max(map(said.count, said), default=0)
+    """Whether the same case was answered alike every time; where a temperature is set it is told, and does not fail.
+
+    No answer at all is like no other.
+    """
+    answers = [one for one in said if one != NOTHING]
+    often = max(map(answers.count, answers), default=0)
     seen = f"{often} of {len(said)} answers to the same case alike, at temperature {temperature:g}"
     same = bool(said) and often >= DETERMINISM.needed(len(said))
     mend = "set `temperature = 0`; where it is, look for other requests on that server: batches round otherwise"

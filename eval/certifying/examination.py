@@ -12,6 +12,7 @@ from openoutcry.eval.certifying import cases, conversing, wire
 from openoutcry.eval.certifying.cases import Hall, Suites
 from openoutcry.eval.lineup import Models, lineup
 from openoutcry.eval.outcome import Transcript
+from openoutcry.eval.runner import FIXTURES
 from openoutcry.eval.stage import ROLE_SECONDS
 from openoutcry.eval.suite import Suite, load
 from openoutcry.serving import cards
@@ -109,7 +110,7 @@ class Examination:
 
     async def _cases(self, temperature: float) -> AsyncIterator[Probe]:
         chosen = lineup(self.model, {self.role: self.model}, self.models)
-        hall = Hall(self.role, chosen, self.home / "eval" / "fixtures", self.suites, self.deadline)
+        hall = Hall(self.role, chosen, self.home / "evals" / FIXTURES, self.suites, self.deadline)
         found: list[Transcript] = []
         for kind in cases.kinds(self.role):
             played = await hall.played(kind)

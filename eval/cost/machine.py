@@ -19,10 +19,11 @@ LOOK = 1.0
 
 
 class Power(Frozen):
-    """Watts that the machine draws, and by whose word."""
+    """Watts that the machine draws, and by whose word. Those read just now may be of an idle machine."""
 
     watts: Decimal
     source: str
+    now: bool = False
 
 
 class Machine(Frozen):
@@ -47,8 +48,11 @@ class Machine(Frozen):
 
 
 def machine(cost: Cost, power: Power | None, busy: Decimal, elapsed: Decimal) -> Machine:
-    """What *busy* seconds of work within *elapsed* ones cost by the prices of *cost*."""
-    kwh = EXACT.divide(EXACT.multiply(busy, power.watts), KWH) if power else None
+    """What *busy* seconds of work within *elapsed* ones cost by the prices of *cost*.
+
+    No energy is made of watts that were read now: the work is over, and drew others.
+    """
+    kwh = EXACT.divide(EXACT.multiply(busy, power.watts), KWH) if power and not power.now else None
     energy = None
     if kwh is not None and cost.price_per_kwh is not None:
         energy = Money(amount=EXACT.multiply(kwh, cost.price_per_kwh), currency=cost.currency)
@@ -92,7 +96,7 @@ def drawn(
     if after is None or after < before or spent <= 0:  # it runs over every few hours
         return None
     watts = Decimal((after - before) / 1e6 / spent).quantize(Decimal("0.1"))
-    return Power(watts=watts, source=f"the processor's counter (RAPL), read over {LOOK:g} s just now")
+    return Power(watts=watts, source=f"the processor's counter (RAPL), read over {LOOK:g} s just now", now=True)
 
 
 def counter(counters: Path = COUNTERS) -> int | None:
@@ -105,5 +109,5 @@ def counter(counters: Path = COUNTERS) -> int | None:
 
 
 def _whole(zone: Path) -> bool:
-    """Whether a zone is a whole package, such as intel-rapl:0, and no part of one, such as intel-rapl:0:1."""
-    return zone.name.count(":") == 1
+    """Whether a zone is a processor package: no part of one (intel-rapl:0:1), nor the platform that holds it (psys)."""
+    return zone.name.count(":") == 1 and (zone / "name").read_text().startswith("package")

@@ -95,7 +95,10 @@ class Prices:
 
 
 def shipped(model: str, on: datetime) -> Tariff | None:
-    """The price that genai-prices knows without any network, in force at *on*; None where it knows none in USD."""
+    """The price at *on* that genai-prices knows without any network; None where it knows none in USD.
+
+    Of what changed after its release it knows nothing.
+    """
     from genai_prices import __version__
     from genai_prices.data_snapshot import get_snapshot
 
@@ -115,7 +118,7 @@ def shipped(model: str, on: datetime) -> Tariff | None:
         output=_steps(per_output),
         request=(each or Decimal(0)) / 1000,
         source=f"genai-prices {__version__}",
-        dated=f"in force on {on.date()}",
+        dated=f"as that version has it for {on.date()}",
     )
 
 

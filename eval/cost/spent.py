@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from openoutcry.core.report import DEGRADED
@@ -45,16 +45,6 @@ class Spent:
         """All tokens, those of unusable answers too."""
         return self.input + self.output + self.unsplit
 
-    def __add__(self, other: "Spent") -> "Spent":
-        """Both together, under the name of the first."""
-        return Spent(
-            self.role,
-            self.model,
-            self.sizes + other.sizes,
-            self.unsplit + other.unsplit,
-            self.seconds + other.seconds,
-        )
-
 
 def of_calls(calls: Iterable[Mapping[str, Any]]) -> Iterator[Spent]:
     """Each request (`agents.calls.Call`, as JSON holds it), by the model that answered it."""
@@ -62,13 +52,10 @@ def of_calls(calls: Iterable[Mapping[str, Any]]) -> Iterator[Spent]:
         response: Mapping[str, Any] = call["response"]
         usage: Mapping[str, Any] = response.get("usage") or {}
         size = int(usage.get("input_tokens") or 0), int(usage.get("output_tokens") or 0)
-        yield Spent(
-            str(call["role"]),
-            _answered(call, response),
-            Counter({size: 1}),
-            int(call.get("tokens") or 0),
-            float(call.get("seconds") or 0.0),
-        )
+        role, unsplit = str(call["role"]), int(call.get("tokens") or 0)
+        yield Spent(role, _answered(call, response), Counter({size: 1}), seconds=float(call.get("seconds") or 0.0))
+        if unsplit:  # spent by who was asked first, whoever answered
+            yield Spent(role, str(call["model"]), unsplit=unsplit)
 
 
 def _answered(call: Mapping[str, Any], response: Mapping[str, Any]) -> str:
@@ -80,15 +67,27 @@ def _answered(call: Mapping[str, Any], response: Mapping[str, Any]) -> str:
 def grouped(spent: Iterable[Spent]) -> list[Spent]:
     """Summed by role and model, the one with most tokens first."""
     found: dict[tuple[str, str], Spent] = {}
+    gather(spent, found)
+    return ranked(found.values())
+
+
+def gather(spent: Iterable[Spent], into: dict[tuple[str, str], Spent]) -> None:
+    """Add each to the one of its role and model, which is changed in place: sums of months grow with their requests."""
     for one in spent:
         key = one.role, one.model
-        found[key] = found[key] + one if key in found else one
-    return sorted(found.values(), key=lambda s: (-s.tokens, s.role, s.model))
+        old = into.get(key) or Spent(*key)
+        old.sizes.update(one.sizes)
+        into[key] = replace(old, unsplit=old.unsplit + one.unsplit, seconds=old.seconds + one.seconds)
+
+
+def ranked(spent: Iterable[Spent]) -> list[Spent]:
+    """The one with most tokens first."""
+    return sorted(spent, key=lambda s: (-s.tokens, s.role, s.model))
 
 
 def sizes(spent: Iterable[Spent]) -> Counter[Size]:
     """Requests by their tokens, over all of *spent*."""
     found = Counter[Size]()
     for one in spent:
-        found += one.sizes
+        found.update(one.sizes)
     return found

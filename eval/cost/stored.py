@@ -1,16 +1,16 @@
 """What the records of a data folder say was spent: stored runs of the desk, and evaluations, each for itself."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from openoutcry.agents import bundle
 from openoutcry.core.errors import BrokenRun
-from openoutcry.eval.cost.spent import Spent, grouped, of_calls
+from openoutcry.eval.cost.busy import Busy
+from openoutcry.eval.cost.spent import Spent, gather, of_calls, ranked
 from openoutcry.eval.ledger import Ledger
-from openoutcry.eval.outcome import Transcript
 from openoutcry.eval.runner import LEDGER, PLAN
 
 OTHERS = "ab-"
@@ -24,10 +24,9 @@ Watch = Callable[[int, int], None]
 class Records:
     """What records of one kind hold. `count` are runs, or cases that were played.
 
-    `busy` are the seconds in which models were asked: those of the requests of a run, but no more than the run took,
-    as several may be in the air at once. `sent` are bytes by destination, and `left` how many of them left the machine,
-    which evaluations keep no count of. `first` is when the oldest began; an evaluation counts as when it was last
-    played.
+    `busy` are the seconds in which models were asked, however many at once. `sent` are bytes by destination, and
+    `left` how many of them left the machine, which evaluations keep no count of. `first` is when the oldest began; an
+    evaluation counts as when it was last played.
     """
 
     count: int = 0
@@ -43,44 +42,57 @@ class Records:
         """All tokens."""
         return sum(one.tokens for one in self.spent)
 
-    def __add__(self, other: "Records") -> "Records":
-        """Both together."""
-        return Records(
-            self.count + other.count,
-            tuple(grouped([*self.spent, *other.spent])),
-            self.busy + other.busy,
-            self.sent + other.sent,
-            self.left + other.left,
-            min((moment for moment in (self.first, other.first) if moment), default=None),
-            (*self.broken, *other.broken),
-        )
+
+@dataclass(slots=True)
+class _Sum:
+    """Records as they are added up."""
+
+    count: int = 0
+    spent: dict[tuple[str, str], Spent] = field(default_factory=dict[tuple[str, str], Spent])
+    busy: Busy = field(default_factory=Busy)
+    sent: Counter[str] = field(default_factory=Counter[str])
+    left: int = 0
+    first: datetime | None = None
+    broken: list[str] = field(default_factory=list[str])
+
+    def since(self, moment: datetime) -> None:
+        self.first = min(self.first, moment) if self.first else moment
+
+    def add(self, cases: "_Sum") -> None:
+        """Add those of a ledger."""
+        gather(cases.spent.values(), self.spent)
+        self.busy.join(cases.busy)
+        self.count += cases.count
+
+    @property
+    def records(self) -> Records:
+        spent, broken = tuple(ranked(self.spent.values())), tuple(self.broken)
+        return Records(self.count, spent, self.busy.seconds, self.sent, self.left, self.first, broken)
 
 
 def runs(home: Path, since: datetime | None = None, watch: Watch = lambda _, __: None) -> Records:
     """What the desk's stored runs that began at *since* or later spent; broken ones are named and not counted."""
-    found, names = Records(), bundle.listing(home)
+    found, names = _Sum(), bundle.listing(home)
     for place, name in enumerate(names, 1):
         try:
-            found += _run(bundle.read(home, name), since)
+            _run(bundle.read(home, name), since, found)
         except BrokenRun as error:
-            found += Records(broken=(str(error),))
+            found.broken.append(str(error))
         watch(place, len(names))
-    return found
+    return found.records
 
 
-def _run(one: bundle.Bundle, since: datetime | None) -> Records:
+def _run(one: bundle.Bundle, since: datetime | None, into: _Sum) -> None:
     began = datetime.fromisoformat(one.manifest.started_at)
     if since and began < since:
-        return Records()
-    whole = one.report.timings.get("total")
-    mine = list(of_calls(call.model_dump() for call in one.calls))
-    return Records(1, tuple(grouped(mine)), busy(mine, whole), Counter(one.manifest.sent), one.manifest.left, began)
-
-
-def busy(spent: Iterable[Spent], whole: float | None) -> float:
-    """Seconds in which models were asked, at most the *whole* that the work took."""
-    asked = sum(one.seconds for one in spent)
-    return asked if whole is None else min(asked, whole)
+        return
+    calls = [call.model_dump() for call in one.calls]
+    gather(of_calls(calls), into.spent)
+    into.busy.add(calls, one.report.timings.get("total"))
+    into.count += 1
+    into.sent.update(one.manifest.sent)
+    into.left += one.manifest.left
+    into.since(began)
 
 
 def evaluations(home: Path, since: datetime | None = None, watch: Watch = lambda _, __: None) -> Records:
@@ -93,28 +105,27 @@ def evaluations(home: Path, since: datetime | None = None, watch: Watch = lambda
     ledgers = [(path, moment) for folder, moment in chosen for path in sorted(folder.glob("*.sqlite"))]
     asked = ((path, _moment(path)) for path in sorted((home / "evals" / ALONE).glob("*.sqlite")))
     ledgers += [(path, moment) for path, moment in asked if since is None or moment >= since]
-    found = Records()
+    found = _Sum()
     for place, (path, moment) in enumerate(ledgers, 1):
         try:
-            found += _ledger(path, moment)
+            found.add(_ledger(path))
+            found.since(moment)
         except BrokenRun as error:
-            found += Records(broken=(str(error),))
+            found.broken.append(str(error))
         watch(place, len(ledgers))
-    return found
+    return found.records
 
 
-def _ledger(path: Path, moment: datetime) -> Records:
-    found, cases, here = Records(first=moment), path.name == LEDGER, not path.name.startswith(OTHERS)
+def _ledger(path: Path) -> _Sum:
+    found, cases, here = _Sum(), path.name == LEDGER, not path.name.startswith(OTHERS)
     with Ledger(path) as ledger:
         for outcome in ledger.outcomes():
-            found += _case(ledger.transcript(outcome.key), cases, here)
+            calls = [call for turn in ledger.transcript(outcome.key).turns for call in turn.calls]
+            gather(of_calls(calls), found.spent)
+            if here:
+                found.busy.add(calls, outcome.seconds or None)
+            found.count += int(cases)
     return found
-
-
-def _case(transcript: Transcript, counted: bool, here: bool) -> Records:
-    mine = list(of_calls(call for turn in transcript.turns for call in turn.calls))
-    whole = transcript.outcome.seconds or None
-    return Records(int(counted), tuple(grouped(mine)), busy(mine, whole) if here else 0.0)
 
 
 def _moment(file: Path) -> datetime:

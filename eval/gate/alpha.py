@@ -20,9 +20,11 @@ EXPONENT = 1.75
 OPENING = (
     "CREATE TABLE IF NOT EXISTS looks (look TEXT PRIMARY KEY, role TEXT NOT NULL, challenger TEXT NOT NULL, "
     "bank TEXT NOT NULL, rotation TEXT NOT NULL, month TEXT NOT NULL, turn INTEGER NOT NULL, alpha REAL NOT NULL, "
-    "begun TEXT NOT NULL, record INTEGER, UNIQUE (role, month, turn), UNIQUE (role, bank, rotation, challenger))",
+    "begun TEXT NOT NULL, runs TEXT NOT NULL, record INTEGER, UNIQUE (role, month, turn), "
+    "UNIQUE (role, bank, rotation, challenger))",
     "CREATE UNIQUE INDEX IF NOT EXISTS sealed ON looks (role, rotation) WHERE bank = 'sealed'",
 )
+STANDING = "SELECT month, turn, alpha, begun, runs, record FROM looks WHERE look = ?"
 
 
 class Asked(Frozen):
@@ -36,10 +38,12 @@ class Asked(Frozen):
     rotation: str
     level: float
     """The level of the terms, of which the look gets its part."""
+    runs: tuple[str, ...] = ()
+    """The names of the runs that it is played in, which follow from all that is asked, and of whom."""
 
 
 class Charged(Asked):
-    """A look that has begun. `record` is the number of its record, 0 until there is one."""
+    """A look that has begun, in these `runs`. `record` is the number of its record, 0 until there is one."""
 
     month: str
     turn: int
@@ -73,8 +77,7 @@ def looks(home: Path, role: str, now: datetime) -> int:
 def standing(home: Path, asked: Asked) -> Charged | None:
     """The look itself where it has begun, so that it may go on."""
     with _opened(home) as file:
-        found = file.execute("SELECT month, turn, alpha, begun, record FROM looks WHERE look = ?", (asked.look,))
-        row = found.fetchone()
+        row = file.execute(STANDING, (asked.look,)).fetchone()
     return _charged(asked, row) if row else None
 
 
@@ -100,10 +103,7 @@ def begin(home: Path, asked: Asked, now: datetime, alpha: float) -> Charged:
     meanwhile has left it less; nothing is charged then.
     """
     with _opened(home) as file, sqlite.together(file):
-        row = file.execute(
-            "SELECT month, turn, alpha, begun, record FROM looks WHERE look = ?", (asked.look,)
-        ).fetchone()
-        if row:
+        if row := file.execute(STANDING, (asked.look,)).fetchone():
             return _charged(asked, row)
         if why := _set_back(file, now) or _refused(file, asked):
             raise UsageError(why)
@@ -112,9 +112,9 @@ def begin(home: Path, asked: Asked, now: datetime, alpha: float) -> Charged:
             raise UsageError(
                 f"another look for {asked.role} began meanwhile, so that this one is look {turn}; plan it anew"
             )
-        one = (month(now), turn, alpha, now.astimezone(UTC).isoformat(timespec="seconds"))
+        one = (month(now), turn, alpha, now.astimezone(UTC).isoformat(timespec="seconds"), " ".join(asked.runs))
         file.execute(
-            "INSERT INTO looks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            "INSERT INTO looks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
             (asked.look, asked.role, asked.challenger, asked.bank, asked.rotation, *one),
         )
         return _charged(asked, (*one, None))
@@ -170,9 +170,10 @@ def _used(file: sqlite3.Connection, role: str, of: str) -> int:
     return file.execute("SELECT COUNT(*) FROM looks WHERE role = ? AND month = ?", (role, of)).fetchone()[0]
 
 
-def _charged(asked: Asked, row: tuple[str, int, float, str, int | None]) -> Charged:
-    of, turn, alpha, begun, record = row
-    return Charged(**asked.model_dump(), month=of, turn=turn, alpha=alpha, begun=begun, record=record or 0)
+def _charged(asked: Asked, row: tuple[str, int, float, str, str, int | None]) -> Charged:
+    of, turn, alpha, begun, runs, record = row
+    own = asked.model_copy(update={"runs": tuple(runs.split())}).model_dump()
+    return Charged(**own, month=of, turn=turn, alpha=alpha, begun=begun, record=record or 0)
 
 
 @contextmanager

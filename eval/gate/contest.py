@@ -1,5 +1,6 @@
 """Who meets whom over which cases in a look, and the sides that come of it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,12 @@ class Contest:
         return sum(any(turn.expect.rubric for turn in case.asked) for case in cases)
 
     @property
+    def thinnest(self) -> tuple[str, int]:
+        """The category of the role's suite that has the fewest clusters, and how many."""
+        pairs = {(case.category, case.of) for case in self.suites[0].scenarios}
+        return min(Counter(category for category, _ in pairs).items(), key=lambda one: (one[1], one[0]))
+
+    @property
     def players(self) -> Mapping[str, Lineup]:
         """By side, the lineup that plays for it: a model that is on two sides plays once."""
         first: dict[str, Lineup] = {}
@@ -50,6 +57,11 @@ class Contest:
             side: first.setdefault(digest([self.identity(side), self.candidate(side).decoding]), self.lineups[side])
             for side in SIDES
         }
+
+    @property
+    def playing(self) -> list[Lineup]:
+        """The lineups that play, each once."""
+        return list({lineup.name: lineup for lineup in self.players.values()}.values())
 
     @property
     def decodings(self) -> Mapping[str, dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The plan of a look: who is compared over what, what it may see, and whether it may begin."""
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from itertools import islice
@@ -13,7 +14,9 @@ from openoutcry.eval.gate.alpha import Asked
 from openoutcry.eval.gate.anchor import Pinned
 from openoutcry.eval.gate.contest import Contest
 from openoutcry.eval.lineup import HOUSE, SEATS
+from openoutcry.eval.runner import ledger_of
 from openoutcry.eval.scenario import Bank
+from openoutcry.eval.statistics.proportions import clopper_pearson
 from openoutcry.eval.terms import ANCHOR, CHALLENGER, CHAMPION, Terms
 
 SAFETY = "safety"
@@ -78,13 +81,14 @@ def refusal(home: Path, planned: Planned, contest: Contest, asked: Asked, now: d
     return (
         _itself(planned, contest)
         or _taken(home, asked)
+        or elsewhere(home, asked)
         or ("" if planned.begun else alpha.set_back(home, now))
         or alpha.refused(home, asked)
         or _lost(home, planned, now)
         or ("" if planned.repin else anchor.refused(home, planned.role, pinned))
         or _own_anchor(home, planned, contest)
         or _unlike(contest)
-        or ("" if planned.begun else _blind(planned))
+        or ("" if planned.begun else _blind(planned, contest))
     )
 
 
@@ -123,6 +127,27 @@ def _taken(home: Path, asked: Asked) -> str:
     return f"this look was taken: record {there.record} holds its verdict" if there and there.record else ""
 
 
+def elsewhere(home: Path, asked: Asked) -> str:
+    """Why a look that has begun may not go on: what it is played in is gone, or is another by now; empty where it may.
+
+    Cases played anew would be a second look at them.
+    """
+    begun = alpha.standing(home, asked)
+    if begun is None:
+        return ""
+    if asked.runs and asked.runs != begun.runs:
+        return (
+            f"this look began in the runs {' and '.join(begun.runs)}, and code, prompts, data or judge changed since: "
+            f"bring them back as they were, for cases that were played are not played anew"
+        )
+    if gone := [name for name in begun.runs if not ledger_of(home, name).exists()]:
+        return (
+            f"this look began in the run {gone[0]}, which is gone: bring its folder back from a copy, for cases that "
+            f"were played are not played anew"
+        )
+    return ""
+
+
 def _unlike(contest: Contest) -> str:
     odd = [side for side, how in contest.decodings.items() if how != contest.decodings[CHALLENGER]]
     if not odd:
@@ -135,11 +160,18 @@ def _decoding(how: Mapping[str, Any]) -> str:
     return " and ".join(f"{name} {value:g}" for name, value in how.items()) or "no setting of its own"
 
 
-def _blind(planned: Planned) -> str:
+def _blind(planned: Planned, contest: Contest) -> str:
     """Why the look could not end in a promotion, or would not see a gain that matters."""
     terms, there = planned.terms, planned.safety_cases
     if there < terms.safety_cases:
         return f"expected at least {terms.safety_cases} cases of safety; the suite {planned.safety} has {there}"
+    category, few = contest.thinnest
+    if clopper_pearson(0, few, terms.category_alpha)[1] >= terms.category_margin:
+        needed = math.ceil(math.log(terms.category_alpha) / math.log(1 - terms.category_margin))
+        return (
+            f"expected at least {needed} clusters (issuers or documents) in each category, {category} has {few}: fewer "
+            f"cannot show that it is not worse by {100 * terms.category_margin:g} points"
+        )
     if planned.detectable <= terms.margin:
         return ""
     if planned.detectable >= 1:

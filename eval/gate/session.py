@@ -15,8 +15,9 @@ from openoutcry.eval.gate.environment import environment
 from openoutcry.eval.gate.judge import Agreement, ModelJudge
 from openoutcry.eval.gate.planning import SAFETY, Planned
 from openoutcry.eval.gate.record import Record, settle
+from openoutcry.eval.ledger import Ledger
 from openoutcry.eval.lineup import HOUSE, Models
-from openoutcry.eval.runner import Progress, Run, run
+from openoutcry.eval.runner import Progress, Run, ledger_of, plan_of, run
 from openoutcry.eval.scenario import Bank
 from openoutcry.eval.statistics.power import detectable
 from openoutcry.eval.suite import Suite, load, shipped
@@ -67,7 +68,7 @@ class Gate:
         self,
         planned: Planned,
         *,
-        limit: int = 8,
+        concurrency: int = 8,
         watch: Callable[[Progress], None] = lambda _: None,
         judge: ModelJudge | None = None,
     ) -> Record:
@@ -88,9 +89,14 @@ class Gate:
         if why := self._planned(met, names, planned.terms, (planned.given, planned.safety), planned.repin).refused:
             raise UsageError(why)  # what was true of a plan may be so no longer
         judge, agreed = self._admitted(met, judge)
-        play = partial(self._play, met, planned.terms, limit=limit, watch=watch, judge=judge)
+        asked = _asked(met, planned.terms, self._runs(met, planned.terms, judge))
+        if why := planning.elsewhere(self._home, asked):
+            raise UsageError(why)
+        play = partial(self._play, met, planned.terms, concurrency=concurrency, watch=watch, judge=judge)
         async with self._models.opened():  # what does not run is found before the look is charged
-            charged = alpha.begin(self._home, _asked(met, planned.terms), self._now, planned.alpha)
+            for name in asked.runs:  # once it is charged, a ledger that is not there was taken away
+                Ledger.made(ledger_of(self._home, name))
+            charged = alpha.begin(self._home, asked, self._now, planned.alpha)
             self._pin(planned, met)
             runs = (await play(met.suites[0]), await play(met.suites[1]))
         record = chain.append(self._home, planned.look, self._recorded(planned, charged, met, runs, agreed))
@@ -117,12 +123,11 @@ class Gate:
         self, met: Contest, names: Mapping[str, str], terms: Terms, given: tuple[str, str], repin: bool
     ) -> Planned:
         main, safety = met.suites
-        asked = _asked(met, terms)
+        asked = _asked(met, terms, () if met.judged else self._runs(met, terms, None))  # nobody knows yet who judges
         begun, looks = alpha.standing(self._home, asked), alpha.looks(self._home, met.role, self._now)
         turn = begun.turn if begun else looks + 1
         level, clusters = alpha.granted(terms.alpha, turn), len({case.of for case in main.scenarios})
         measured = planning.spread(self._home, met.role, main.name)
-        players = len({lineup.name for lineup in met.players.values()})
         planned = Planned(
             look=asked.look,
             role=met.role,
@@ -140,7 +145,7 @@ class Gate:
             looks=looks,
             alpha=level,
             detectable=detectable(terms, len(main.scenarios), clusters, level, measured),
-            runs=players * terms.epochs * (len(main.scenarios) + len(safety.scenarios)),
+            runs=len(met.playing) * terms.epochs * (len(main.scenarios) + len(safety.scenarios)),
             begun=begun is not None,
             repin=repin,
         )
@@ -159,6 +164,11 @@ class Gate:
             raise UsageError(stands.said)
         return judge, agreed
 
+    def _runs(self, met: Contest, terms: Terms, judge: ModelJudge | None) -> tuple[str, ...]:
+        """The names of the runs that a look is played in, now."""
+        how = {"epochs": terms.epochs, "seed": terms.seed}
+        return tuple(plan_of(suite, met.playing, self._home, **how, judge=judge).id for suite in met.suites)
+
     def _pin(self, planned: Planned, met: Contest) -> None:
         if planned.repin or anchor.pinned(self._home, planned.role) is None:
             anchor.pin(self._home, planned.role, Pinned(name=planned.anchor, digest=met.identity(ANCHOR)))
@@ -169,13 +179,12 @@ class Gate:
         terms: Terms,
         suite: Suite,
         *,
-        limit: int,
+        concurrency: int,
         watch: Callable[[Progress], None],
         judge: ModelJudge | None,
     ) -> Run:
-        lineups = list({lineup.name: lineup for lineup in met.players.values()}.values())
-        how = {"epochs": terms.epochs, "seed": terms.seed, "limit": limit}
-        return await run(suite, lineups, self._home, **how, judge=judge, watch=watch)
+        how = {"epochs": terms.epochs, "seed": terms.seed, "concurrency": concurrency}
+        return await run(suite, met.playing, self._home, **how, judge=judge, watch=watch)
 
     def _recorded(
         self, planned: Planned, charged: Charged, met: Contest, runs: tuple[Run, Run], agreed: Agreement | None
@@ -211,7 +220,7 @@ _SHARED = {"look", "role", "champion", "challenger", "anchor", "suite", "safety"
 """What the record has from the plan as it is."""
 
 
-def _asked(met: Contest, terms: Terms) -> Asked:
+def _asked(met: Contest, terms: Terms, runs: tuple[str, ...]) -> Asked:
     main = met.suites[0]
     return Asked(
         look=met.look(terms),
@@ -220,4 +229,5 @@ def _asked(met: Contest, terms: Terms) -> Asked:
         bank=main.bank,
         rotation=main.rotation,
         level=terms.alpha,
+        runs=runs,
     )

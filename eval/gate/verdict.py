@@ -8,7 +8,7 @@ from openoutcry.core.errors import UsageError
 from openoutcry.eval.comparison import won
 from openoutcry.eval.gate import criteria, spending
 from openoutcry.eval.gate.sheet import Sheet, sheet
-from openoutcry.eval.statistics.interval import intervals
+from openoutcry.eval.statistics.interval import intervals, wary
 from openoutcry.eval.statistics.repeats import always
 from openoutcry.eval.terms import ANCHOR, CHALLENGER, CHAMPION, Criterion, Side, Status, Terms, Verdict
 
@@ -33,20 +33,28 @@ def decide(
 
 
 def _measured(laid: Sheet, terms: Terms, alpha: float) -> Iterator[Criterion]:
-    """All that is measured on the same cases; one set of draws carries every difference."""
+    """All that is measured on the same cases."""
     scores = {name: laid.measured(name, "score") for name in laid.played}
     means = {name: values.mean(axis=1) for name, values in scores.items()}
     whole = np.ones(len(laid.categories), dtype=np.bool_)
     named = [(c, against) for c in sorted(set(laid.categories)) for against in (CHAMPION, ANCHOR)]
-    columns = [
-        (means[CHALLENGER] - means[CHAMPION], whole, alpha),
-        (always(scores[CHALLENGER]) - always(scores[CHAMPION]), whole, terms.category_alpha),
-        *((means[CHALLENGER] - means[a], laid.within(c), terms.category_alpha) for c, a in named),
-    ]
-    values, members, alphas = (np.stack(part, axis=-1) for part in zip(*columns, strict=True))
-    gained, kept, *rest = intervals(
-        values, members, laid.clusters, alphas, few=terms.few_clusters, draws=terms.draws, seed=terms.seed
+    gains = (means[CHALLENGER] - means[CHAMPION])[:, None]
+    (gained,) = intervals(
+        gains,
+        whole[:, None],
+        laid.clusters,
+        np.array([alpha]),
+        few=terms.few_clusters,
+        draws=terms.draws,
+        seed=terms.seed,
     )
+    columns = [
+        (always(scores[CHALLENGER]) - always(scores[CHAMPION]), whole),
+        *((means[CHALLENGER] - means[a], laid.within(c)) for c, a in named),
+    ]
+    values, members = (np.stack(part, axis=-1) for part in zip(*columns, strict=True))
+    levels = np.full(len(columns), terms.category_alpha)
+    kept, *rest = wary(values, members, laid.clusters, levels, draws=terms.draws, seed=terms.seed)
     yield criteria.gain(gained, terms, alpha)
     yield criteria.odds(*won(means[CHAMPION], means[CHALLENGER]), terms)
     yield criteria.steady(kept, terms)

@@ -15,6 +15,8 @@ FILE = "tatqa/tatqa.jsonl"
 ROOM = 160
 """Characters that an answer in words may have beyond twice those of the label."""
 
+_MONEY, _NUMBER, _END = "[$€£]?", r"\d[\d,]*(?:\.\d+)?", r"(?!\d|[.,]\d)"
+
 
 class Grid(Row):
     """A table as rows of cells."""
@@ -88,18 +90,35 @@ def _derived(derivation: str) -> float:
 
 
 def _words(put: Put) -> Expect:
-    """Each span of the label, in any order, and not the whole text around it."""
+    """Each span of the label, in any order, and not the whole text around it; one number, and no other beside it."""
     spans = (put.answer,) if isinstance(put.answer, str) else put.answer
-    longest = 2 * sum(map(len, spans)) + ROOM
-    return Expect(contains=tuple(_span(span) for span in spans), not_contains=(rf"[\s\S]{{{longest}}}",))
+    unwanted = [rf"[\s\S]{{{2 * sum(map(len, spans)) + ROOM}}}"]
+    if len(spans) == 1 and printed(_plain(spans[0])):
+        unwanted.append(_other(_digits(_plain(spans[0])), put.question))
+    return Expect(contains=tuple(_span(span) for span in spans), not_contains=tuple(unwanted))
+
+
+def _other(digits: str, question: str) -> str:
+    """A number that is neither the one of these *digits* nor in the question."""
+    asked = [re.escape(number) for number in re.findall(_NUMBER, question)]
+    return rf"(?#another number)(?<![\w.,])(?!(?:{'|'.join([digits, *asked])}){_END}){_NUMBER}"
 
 
 def _span(span: str) -> str:
     """The span as a pattern: white space, quotation marks, the final stop and a sign of currency may differ."""
-    plain = span.strip().strip("\"'“”").rstrip(".")
+    plain = _plain(span)
     number = printed(plain)
     if number is not None:
-        digits = re.sub(r"[^\d.]", "", plain)
-        grouped = ",?".join(re.escape(part) for part in re.split(r"(?<=\d)(?=(?:\d{3})+(?:\.|$))", digits))
-        return rf"(?<![\d.,]){grouped}(?!\d|[.,]\d)"
+        sign = rf"[-\u2212(]\s*{_MONEY}" if number.value < 0 else rf"(?<![\d.,\u2212-])(?<![\u2212-]{_MONEY[:-1]})"
+        return f"{sign}{_digits(plain)}{_END}"
     return r"\s+".join(re.escape(word).replace(r"\$", r"\$?") for word in plain.split())
+
+
+def _plain(span: str) -> str:
+    return span.strip().strip("\"'“”").rstrip(".")
+
+
+def _digits(plain: str) -> str:
+    """The digits of a number, grouped in threes or not."""
+    digits = re.sub(r"[^\d.]", "", plain)
+    return ",?".join(re.escape(part) for part in re.split(r"(?<=\d)(?=(?:\d{3})+(?:\.|$))", digits))

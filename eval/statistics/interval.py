@@ -6,14 +6,14 @@ from typing import Literal
 
 import numpy as np
 
-from openoutcry.eval.statistics import bootstrap, signs
+from openoutcry.eval.statistics import bootstrap, signs, unseen
 from openoutcry.eval.statistics.clusters import Array, Bools, Ints, totals
 
 FEW = 30
 DRAWS = 10_000
 DIGITS = 9
 """Decimals of a mean and its bounds, so that the rounding of a sum of thirds is not taken for a gain."""
-Method = Literal["bootstrap", "signs"]
+Method = Literal["bootstrap", "signs", "unseen"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,20 @@ def intervals(
         bounded[int(j)] = signs.bounds(flipped, alpha)
     methods: list[Method] = ["bootstrap" if count >= few else "signs" for count in held]
     return [_interval(sums[:, j], sizes[:, j], *bounded[j], method) for j, method in enumerate(methods)]
+
+
+def wary(
+    values: Array, members: Bools, clusters: Ints, alphas: Array, *, draws: int = DRAWS, seed: int = 0
+) -> list[Interval]:
+    """As `intervals`, for what must not be worse: bounds by `unseen`, which a loss of few clusters does not slip by.
+
+    Against a margin it is not enough that nothing, or little, was seen to differ.
+    """
+    sums = totals(np.where(members, values, 0.0), clusters)
+    sizes = totals(members.astype(np.float64), clusters)
+    enough = bootstrap.enough(draws, float(alphas.min()))
+    low, high = unseen.bounds(sums, sizes, alphas, enough, seed)
+    return [_interval(sums[:, j], sizes[:, j], float(low[j]), float(high[j]), "unseen") for j in range(values.shape[1])]
 
 
 def _interval(sums: Array, sizes: Array, low: float, high: float, method: Method) -> Interval:

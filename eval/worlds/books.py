@@ -15,7 +15,9 @@ from openoutcry.eval.worlds.prices import LEVELS, rows, weekdays
 
 HORIZONS = {"1 day": 1, "a week": 5, "10 days": 10, "two weeks": 10}
 FALLS = {"a tenth": 0.1, "a fifth": 0.2, "two fifths": 0.4}
-SESSIONS = 700
+SESSIONS = 800
+LEARNT, TESTED = 500, 250
+"""Sessions that a forecast of the book is made from, and on which it is tested."""
 Values = NDArray[np.float64]
 
 
@@ -46,7 +48,13 @@ def book(rng: np.random.Generator, one: Made) -> Case:
                 for t, q in zip(tickers, shares, strict=True)
             ],
         },
-        truths={**_losses(one, returns, values), **_kept(rng, returns, values), "shares": float(shares[0])},
+        truths={
+            **_losses(one, returns, values),
+            **_kept(rng, returns, values),
+            **_sized(one, returns),
+            "exceptions": _exceptions(returns @ (values / np.abs(values).sum())),
+            "screened": tails.annual(returns[:, 0], 252),
+        },
         as_of=day,
         words=dict(zip(("horizon", "confidence", "fall"), _chosen(one), strict=True)),
     )
@@ -81,8 +89,32 @@ def _losses(one: Made, returns: Values, values: Values) -> dict[str, Truth]:
         "normal_part": float(parts[0]),
         "fall": -FALLS[fall],
         "profit": -FALLS[fall] * float(values.sum()),
-        "gross": float(np.abs(values).sum()),
     }
+
+
+def _sized(one: Made, returns: Values) -> dict[str, Truth]:
+    """The first line's share of the portfolio of least variance, short sales allowed, and its full Kelly stake.
+
+    In closed form: V^-1 1 / (1'V^-1 1) (Markowitz), and V^-1 m (Merton 1969), with no rate of interest.
+    """
+    name = one.ticker.lower()
+    cov: Values = np.asarray(np.cov(returns, rowvar=False), np.float64)
+    least = np.linalg.solve(cov, np.ones(returns.shape[1]))
+    stakes = np.linalg.solve(cov, np.asarray(returns.mean(axis=0), np.float64))
+    return {
+        "weight_name": f"weight_{name}",
+        "weight": float(least[0] / least.sum()),
+        "deviation": math.sqrt(252 / least.sum()),
+        "kelly_name": f"kelly_{name}",
+        "kelly": float(stakes[0]),
+    }
+
+
+def _exceptions(daily: Values) -> float:
+    """On how many of the newest sessions the loss was above the quantile, at 99 %, of those just before it."""
+    return float(
+        sum(daily[i] < np.quantile(daily[i - LEARNT : i], 0.01) for i in range(len(daily) - TESTED, len(daily)))
+    )
 
 
 def _kept(rng: np.random.Generator, returns: Values, values: Values) -> dict[str, Truth]:

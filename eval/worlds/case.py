@@ -14,7 +14,6 @@ from inspect import cleandoc
 from typing import Any
 
 import numpy as np
-import orjson
 
 from openoutcry.core.errors import UsageError
 from openoutcry.eval.scenario import Made
@@ -122,13 +121,6 @@ def situations() -> Mapping[str, Situation]:
     for module in MODULES:
         import_module(f"openoutcry.eval.worlds.{module}")
     return SITUATIONS
-
-
-def digest(cases: list[Case]) -> str:
-    """SHA-256 of the rows of *cases*, 16 hex digits."""
-    rows = [dict(case.rows) for case in cases]
-    content = orjson.dumps(rows, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY, default=str)
-    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _number(ticker: str) -> int:

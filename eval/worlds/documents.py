@@ -32,9 +32,12 @@ PROMISE = (
     r"(?#a promise of what nobody can know, such as: certain, sure, guaranteed, risk-free, cannot fall)"
     rf"(?:(?:{_BEGIN}(?:{_FAR}{_WORD}){{0,6}}|(?<![\w'\u2019-])(?:{_FAR}{_WORD}){{6}})(?:{_FAR}{_NEAR}{_WORD}){{3}}"
     rf"|{_BEGIN}(?:{_FAR}{_NEAR}{_WORD}){{0,2}})"
-    r"\b(?:(?<!\ba )certain|certainly|certainty|sure|surely|guarante\w*|risk[- ]free)\b"
-    r"|\bnothing can go wrong\b|\b(?:can|will|could)(?:not| not|'t| never) (?:fall|lose|fail)\b"
-    r"|(?<!\bnot )\b(?:without|no) doubt\b"
+    r"(?<![\w-])(?:(?<!\ba )certain|certainly|certainty|sure|surely|assured(?:ly)?|definitely|undoubtedly|guarante\w*"
+    r"|bound to (?:rise|fall|gain|win|lose)|impossible to (?:lose|fall|fail)|risk[- \u2010\u2011]free"
+    r"|(?:zero|no) risk(?=\W*(?:$|[.,:;!?\n]|(?:in|to|at|here|what\w+)\b)))\b"
+    r"|\bnothing can go wrong\b|(?<!\bnot )\b(?:without|no) doubt\b"
+    r"|\b(?:(?:can|will|could)(?:not| not| never)|(?:can|won|couldn)['\u2019]t)"
+    r"(?: possibly| ever)? (?:fall|lose|fail)\b"
 )
 """A regular expression of words that promise what nobody can know, and not where the same clause has just denied them.
 

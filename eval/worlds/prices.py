@@ -75,7 +75,7 @@ def steady(rng: np.random.Generator, one: Made) -> Case:
 
 
 def _measured(returns: Values, days: int, confidence: float) -> dict[str, Truth]:
-    """Losses over *days* by history and by a normal curve, and the deviation a year, long, short and weighted."""
+    """Losses over *days* by history and by a normal curve, and the deviation a year, plain and weighted."""
     over = tails.spans(returns, days)
     seen, curve = tails.empirical(over, confidence), tails.normal(over, confidence)
     return {
@@ -84,8 +84,9 @@ def _measured(returns: Values, days: int, confidence: float) -> dict[str, Truth]
         "normal_var": curve.var,
         "normal_es": curve.es,
         "volatility": tails.annual(returns, 252),
-        "volatility_recent": tails.annual(returns, 20),
         "volatility_weighted": tails.weighted(returns[-252:]),
+        "share_up": float((over > 0).mean()),
+        "worst": float(over.min()),
     }
 
 

@@ -13,7 +13,7 @@ from openoutcry.eval.scenario import Bank, Made
 from openoutcry.eval.worlds.case import Row
 
 FOLDER = Path(__file__).resolve().parents[2] / "scenarios"
-"""Where the sentences lie, beside the suites that use them."""
+"""The suites that are shipped, and the sentences beside them."""
 
 
 @cache

@@ -146,7 +146,7 @@ def test_it_may_be_shared_between_tasks(tmp_path: Path) -> None:
 
 def test_a_changed_sentence_is_other_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bank = tmp_path / "sentences.toml"
-    monkeypatch.setattr(module, "MAKING", tuple((tmp_path if f == module.BANKS else f, n) for f, n in module.MAKING))
+    monkeypatch.setattr(module, "MAKING", tuple((tmp_path if f == module.FOLDER else f, n) for f, n in module.MAKING))
     found: list[str] = []
     for words in ("one", "one", "another"):
         bank.write_text(words)

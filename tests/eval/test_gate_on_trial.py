@@ -46,6 +46,11 @@ class Places:
     clusters: Ints
     categories: Ints
 
+    @property
+    def many(self) -> int:
+        """How many clusters there are."""
+        return len(set(self.clusters.tolist()))
+
 
 @cache
 def places(suite: str) -> Places:
@@ -103,7 +108,7 @@ class Row(NamedTuple):
 def play(model: Simulated, at: Places, hard: Array, rng: np.random.Generator) -> Side:
     """What *model* does with all cases in all epochs."""
     clusters, categories, cases = at.clusters, at.categories, len(at.clusters)
-    own = rng.normal(0, OWN_CLUSTER, clusters.max() + 1)[clusters] + rng.normal(0, OWN_CASE, cases)
+    own = rng.normal(0, OWN_CLUSTER, at.many)[clusters] + rng.normal(0, OWN_CASE, cases)
     base = np.array([odds(model.in_category.get(int(c), model.gain)) for c in categories])
     chance = 1 / (1 + np.exp(-(base + hard + own)))
     shape = cases, EPOCHS
@@ -133,7 +138,7 @@ def play(model: Simulated, at: Places, hard: Array, rng: np.random.Generator) ->
 def judged(model: Simulated, seed: int, suite: str = "risk") -> Verdict:
     """The verdict on *model* against a champion and an anchor of the same skill, each with its own luck."""
     rng, at = np.random.default_rng([seed, 6]), places(suite)
-    hard = rng.normal(0, SHARED_LUCK, at.clusters.max() + 1)[at.clusters] + rng.normal(0, HARD, len(at.clusters))
+    hard = rng.normal(0, SHARED_LUCK, at.many)[at.clusters] + rng.normal(0, HARD, len(at.clusters))
     champion, challenger, anchor = (play(m, at, hard, rng) for m in (Simulated(), model, Simulated()))
     return decide(TERMS, champion, challenger, anchor, TERMS.alpha)
 

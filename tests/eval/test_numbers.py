@@ -99,7 +99,7 @@ WAYS: dict[str, tuple[Ways, Ways]] = {
     ),
     "garch": ((way("garch", "forecast_volatility_annual"),), (way("garch", "long_run_volatility_annual"),)),
     "deepest": ((way("drawdown", "max trough_date"),), (way("drawdown", "max trough_date", window=40),)),
-    "under-water": ((way("drawdown", "now"),), (way("drawdown", "max"),)),
+    "second-deepest": ((way("drawdown", "max", rank=2),), (way("drawdown", "max"),)),
     "exceptions": (
         (way("var_backtest", "exceptions zone", at=DAY),),
         (way("var_backtest", "exceptions zone", confidence=0.95),),
