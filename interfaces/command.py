@@ -54,7 +54,12 @@ _DATA = [
 ]
 
 
-@click.group(cls=_Tools, invoke_without_command=True, subcommand_metavar="[NAME [OPTIONS]]", short_help="Call one numeric tool by itself.")
+@click.group(
+    cls=_Tools,
+    invoke_without_command=True,
+    subcommand_metavar="[NAME [OPTIONS]]",
+    short_help="Call one numeric tool by itself.",
+)
 @click.pass_context
 def tool(ctx: click.Context) -> None:
     """Call one numeric tool by itself; without a name, list them."""

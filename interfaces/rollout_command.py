@@ -18,7 +18,9 @@ HEAD = ("seat", "model", "beside", "step", "runs", "failed", "evidence", "due")
 
 @click.command(short_help="Show how new models do in their seats.")
 @click.argument("role", required=False, default="")
-@click.option("--step", is_flag=True, help="Do what is due now, as the desk does after each run: the next share, or out.")
+@click.option(
+    "--step", is_flag=True, help="Do what is due now, as the desk does after each run: the next share, or out."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
 def watch(ctx: click.Context, role: str, step: bool, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic_ai.models import Model
 
@@ -108,10 +108,11 @@ class Trial:
 
 def _held(home: Path) -> dict[str, int]:
     """Bytes by model."""
-    from openoutcry.serving.running.processes import marked, memory
+    from openoutcry.serving.running.measuring import resident
+    from openoutcry.serving.running.processes import marked
 
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[int]] = {}
     for one in marked(home):
         if one.tag:
-            found.setdefault(one.tag.model, []).append(one.process)
-    return {model: memory(processes) for model, processes in found.items()}
+            found.setdefault(one.tag.model, []).append(one.pid)
+    return {model: resident(pids) for model, pids in found.items()}
