@@ -1,6 +1,5 @@
 """What SQL written by a hostile model can do here: read the clocked views, and nothing else."""
 
-import contextlib
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ from itertools import repeat
 from pathlib import Path
 
 import duckdb
+import psutil
 import pytest
 
 from openoutcry.core.errors import SqlRefused
@@ -389,12 +389,8 @@ def _outcome(sandbox: Sandbox, sql: str) -> SandboxRows | str:
 
 
 def _children() -> list[int]:
-    """Return the living and the zombie children of this process."""
-    found: list[int] = []
-    for thread in Path(f"/proc/{os.getpid()}/task").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # a thread that has just ended
-            found += map(int, (thread / "children").read_text().split())
-    return found
+    """Return the living and the zombie children of this process; the lists of single threads lose some as one ends."""
+    return [child.pid for child in psutil.Process().children()]
 
 
 @pytest.mark.parametrize("sql", HONEST)
