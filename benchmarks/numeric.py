@@ -38,6 +38,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "kelly": {"win_probability": 0.53, "odds": 1},
     "cash_flows": {"amounts": [-100, 39, 59, 55, 20], "rate": 0.1},
     "bill": {"days": 90, "price": 98},
+    "forecast_score": {"probabilities": [0.7, 0.2, 0.9], "outcomes": [1, 0, 1]},
+    "view_outcome": {"tickers": "AAPL", "made": "2022-03-31", "horizon": 10},
     "bond": {"coupon": 0.1, "frequency": 2, "years_to_maturity": 3, "yield_to_maturity": 0.12},
     "zero_curve": {"maturities": [0.5, 1, 1.5, 2], "prices": [98, 95, 96, 101], "coupons": [0, 0, 0.04, 0.08]},
     "year_fraction": {"start": "2022-01-01", "end": "2022-07-01"},
