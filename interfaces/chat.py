@@ -41,7 +41,7 @@ class Chat:
         match line.split(maxsplit=1):
             case []:
                 pass
-            case ["/quit" | "/exit"]:
+            case ["/quit" | "/exit" | "quit" | "exit"]:
                 return False
             case ["/clear"]:
                 self.previous = None

@@ -34,6 +34,8 @@ class Exposure:
     conventions: Mapping[str, str]
     missing: tuple[str, ...]
     stated: bool
+    youngest: str
+    """The ticker that has the fewest sessions; all share no more."""
 
     def changes(self, moves: Matrix) -> Matrix:
         """Scenarios by lines from scenarios by tickers, in units of `gross`; options in full."""
@@ -72,6 +74,7 @@ def _stated(view: View, weights: Mapping[str, float]) -> Exposure:
         conventions={"portfolio": "stated weights, held all along", "unit": "of the portfolio's value"},
         missing=tuple(dict.fromkeys(m for p in prices for m in stale(view, p))),
         stated=True,
+        youngest=_youngest(prices),
     )
 
 
@@ -93,4 +96,9 @@ def _book(view: View, rate: float) -> Exposure:
         },
         missing=tuple(book.missing),
         stated=False,
+        youngest=_youngest(list(book.prices.values())),
     )
+
+
+def _youngest(prices: Sequence[Prices]) -> str:
+    return min(prices, key=lambda p: len(p.dates)).ticker

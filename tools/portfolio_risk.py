@@ -63,7 +63,8 @@ def portfolio_value_at_risk(
     ES of R's PerformanceAnalytics. `garch`: filtered historical simulation of the portfolio's own
     returns, without parts. `monte_carlo`: normal log returns of mean and covariance over the horizon, options in
     full. Raises UnknownTicker, or NotComputed without positions, with fewer than 60 or 1 / (1 - confidence)
-    scenarios, or without variation.
+    scenarios, or without variation. `observations` are the daily returns that it rests on, `independent` the spans of
+    *horizon* in them that do not overlap.
     """
     held = exposure_of(view, weights, rate)
     needed = max(FEWEST, math.ceil(round(1 / (1 - confidence), 6)))
@@ -79,13 +80,22 @@ def portfolio_value_at_risk(
             "confidence": probability(confidence),
             "method": text(method),
             "lines": count(len(held.names)),
+            "observations": view.span(len(daily)),
+            "independent": count(len(daily) // horizon),
             **_by_line(held, parts, contribution),
             **held.series[0].until,
         },
         held.rows,
         conventions={"sign": "positive is a loss", **told, **held.conventions},
-        missing=held.missing,
+        missing=[*held.missing, *_cut(held, len(daily), window)],
     )
+
+
+def _cut(held: Exposure, sessions: int, window: int) -> list[str]:
+    """A note where the youngest line leaves fewer sessions than were asked for."""
+    if sessions >= window:
+        return []
+    return [f"the last {window:,} sessions: {held.youngest} has {sessions:,} returns, and no line is measured beyond"]
 
 
 def _parts(

@@ -104,7 +104,9 @@ def _headline(asked: dict[str, Any], evidence: list[Result]) -> str:
 
 
 def _rough(result: Result) -> str:
-    """The end of a sentence: a caution where few separate spans stand behind a tail."""
+    """The end of a sentence: a caution where a curve, or few separate spans, stand behind a tail."""
+    if "method" in result and result.figures["method"][0] == "gaussian":
+        return ", by a normal curve; its history is too short to show a tail so far out."
     few = "independent" in result and result.value("independent") < FEW
     return f"; only {result.ref('independent')} separate spans stand behind this, so it is rough." if few else "."
 

@@ -72,6 +72,13 @@ def test_options_stand_for_words(outcry: Run, home: Path) -> None:
     assert (question["tickers"], question["horizon"]) == (["KO"], 5)
 
 
+def test_a_bound_by_a_curve_is_said_to_be_one(outcry: Run, home: Path) -> None:
+    told = outcry("ask", "How risky is AAPL at 99.99 % over 20 days?", "--as-of", "2022-06-30", home=home).stdout
+    assert "by a normal curve" in " ".join(told.split())
+    told = outcry("ask", RISK, "--as-of", "2022-06-30", home=home).stdout
+    assert "by a normal curve" not in " ".join(told.split())
+
+
 def test_a_conversation_through_a_pipe(outcry: Run, home: Path) -> None:
     done = outcry("chat", "--as-of", "2022-06-30", home=home, stdin="How risky is AAPL?\nwhat about KO?\n")
     assert done.returncode == 0

@@ -184,3 +184,18 @@ def test_refusals(make_home: MakeHome, price_rows: Rows, view_of: ViewOf) -> Non
         portfolio_value_at_risk(view_of(make_home(prices=price_rows("AAA", [1.0, 2.0]))))
     with pytest.raises(NotComputed, match="needs weights, as A=1: a file of series holds no positions"):
         portfolio_value_at_risk(view)
+
+
+def test_what_the_youngest_line_leaves_is_counted_and_told(
+    make_home: MakeHome, price_rows: Rows, view_of: ViewOf
+) -> None:
+    made = {n: (50 * np.cumprod(np.concatenate([[1.0], 1 + r]))).tolist() for n, r in returns(5, 400).items()}
+    rows = {name: price_rows(name, levels) for name, levels in made.items()}
+    young = [row | {"ticker": "YNG"} for row in rows["CCC"][-131:]]
+    view = view_of(make_home(prices=[*rows["AAA"], *rows["BBB"], *young]))
+    asked: dict[str, Any] = {"window": 300, "confidence": 0.95}
+    short, long = (portfolio_value_at_risk(view, {"AAA": 0.6, other: 0.4}, **asked) for other in ("YNG", "BBB"))
+    assert (short.value("observations"), short.value("independent")) == (130, 13)
+    assert (long.value("observations"), long.value("independent")) == (300, 30)
+    assert any("YNG has 130 returns" in said for said in short.missing)
+    assert not long.missing
