@@ -2,14 +2,14 @@
 
 import threading
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from openoutcry.core.errors import ModelUnreachable
-from openoutcry.serving.asking.replicas import Pool
+from openoutcry.serving.asking.replicas import LeftOut, Pool
 
 URLS = tuple(f"http://127.0.0.1:{port}" for port in (9001, 9002, 9003, 9004))
 
@@ -199,7 +199,7 @@ def test_threads_lose_no_count() -> None:
 
     def work() -> None:
         for i in range(500):
-            with pool.lease(str(i % 7)) as url:
+            with suppress(LeftOut), pool.lease(str(i % 7)) as url:  # eight threads may hold all four dead for a moment
                 pool.alive(url) if i % 3 else pool.dead(url)
                 pool.alive(url)
 
