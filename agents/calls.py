@@ -41,8 +41,6 @@ class Call(Frozen):
     response: dict[str, Any] = {}
     failure: str = ""
     tokens: int = 0
-    began: float = 0.0
-    """When it was made, in seconds since 1970 (UTC); 0 where that was not recorded."""
     seconds: float = 0.0
 
 
@@ -167,8 +165,7 @@ class Recording(WrapperModel):
     def _keep(self, prompt: list[dict[str, Any]], start: float, **outcome: Any) -> None:
         seconds = round(time.perf_counter() - start, 4)
         named = {"role": self._role, "model": self.model_name, "digest": fingerprint(prompt)}
-        began = round(time.time() - seconds, 4)
-        self._calls.append(Call(**named, prompt=prompt, began=began, seconds=seconds, **outcome))
+        self._calls.append(Call(**named, prompt=prompt, seconds=seconds, **outcome))
 
 
 def _profile(calls: Iterable[Call]) -> ModelProfile:

@@ -81,7 +81,7 @@ def test_no_wall_clock_in_the_rooms_that_compute() -> None:
     for room in ("core", "tools", "agents"):
         for path in ROOT.glob(f"{room}/**/*.py"):
             found = clock.findall(path.read_text(encoding="utf-8"))
-            assert not found or path.name in ("bundle.py", "calls.py"), (path, found)  # a record says when
+            assert not found or path.name == "bundle.py", (path, found)
 
 
 def test_every_module_says_why_it_is_there() -> None:

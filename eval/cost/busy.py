@@ -1,6 +1,7 @@
 """How long models were asked: seconds in which at least one request was in the air, however many at once."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 
@@ -14,13 +15,15 @@ class Busy:
     def add(self, calls: Iterable[Mapping[str, Any]], whole: float | None) -> None:
         """Count *calls*, of a run or case that took *whole* seconds, where that is known.
 
-        Those whose beginning was not recorded count each by itself, together at most the whole.
+        A request ended when its response says that it was made. Those without a response count each by itself,
+        together at most the whole.
         """
         loose = 0.0
         for call in calls:
-            began, seconds = float(call.get("began") or 0.0), float(call.get("seconds") or 0.0)
-            if began:
-                self._spans.append((began, began + seconds))
+            made, seconds = (call.get("response") or {}).get("timestamp"), float(call.get("seconds") or 0.0)
+            if made:
+                end = datetime.fromisoformat(made).timestamp()
+                self._spans.append((end - seconds, end))
             else:
                 loose += seconds
         self._loose += loose if whole is None else min(loose, whole)

@@ -208,7 +208,7 @@ def test_both_sides_answer_the_same_questions(suite: Suite, tmp_path: Path) -> N
     match = playing(suite, tmp_path, seats)
     found = shown(match)
     calls = [call for kept in match.desk.kept for turn in kept.turns for call in turn.calls]
-    assert all(datetime.now(UTC).timestamp() - call["began"] < 3600 for call in calls), "overlaps are told by it"
+    assert all(call["response"]["timestamp"] for call in calls), "overlaps are told by it"
     assert len(seats.asked) == 3
     assert "How risky is Kalo" in str(seats.asked[0])
     assert (found.desk.summary.score, found.other.summary.score) == (1.0, 1.0)

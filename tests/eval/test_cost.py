@@ -206,10 +206,13 @@ def test_power_is_the_settings_else_the_processors_counter(tmp_path: Path) -> No
     assert drawn(Cost(), tmp_path) is None
 
 
-def test_busy_are_the_seconds_in_which_any_request_was_in_the_air() -> None:
-    def call(began: float, seconds: float) -> dict[str, float]:
-        return {"began": began, "seconds": seconds}
+def call(began: float, seconds: float) -> dict[str, Any]:
+    """A request as a record holds it; one that began at 0 has no response."""
+    made = datetime.fromtimestamp(began + seconds, UTC).isoformat()
+    return {"response": {"timestamp": made} if began else {}, "seconds": seconds}
 
+
+def test_busy_are_the_seconds_in_which_any_request_was_in_the_air() -> None:
     busy, other = Busy(), Busy()
     busy.add([call(1000, 10), call(1000, 10), call(1005, 2)], 10.0)
     assert busy.seconds == 10.0
@@ -225,7 +228,7 @@ def test_busy_are_the_seconds_in_which_any_request_was_in_the_air() -> None:
 def test_busy_seconds_by_counting_them(requests: list[tuple[int, int]]) -> None:
     busy = Busy()
     for began, seconds in requests:
-        busy.add([{"began": began, "seconds": seconds}], None)
+        busy.add([call(began, seconds)], None)
     assert busy.seconds == len({at for began, seconds in requests for at in range(began, began + seconds)})
 
 
