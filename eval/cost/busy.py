@@ -20,8 +20,9 @@ class Busy:
         """
         loose = 0.0
         for call in calls:
-            made, seconds = (call.get("response") or {}).get("timestamp"), float(call.get("seconds") or 0.0)
-            if made:
+            response: Mapping[str, Any] = call.get("response") or {}
+            seconds = float(call.get("seconds") or 0.0)
+            if made := response.get("timestamp"):
                 end = datetime.fromisoformat(made).timestamp()
                 self._spans.append((end - seconds, end))
             else:
