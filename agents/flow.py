@@ -10,6 +10,7 @@ from typing import Any
 from openoutcry.agents.calls import Call, compacted, stood_in
 from openoutcry.agents.coordinator import Synthesis
 from openoutcry.agents.house.model import NAME as HOUSE
+from openoutcry.agents.measures import unanswered
 from openoutcry.agents.questions import ANSWERS, ROLES
 from openoutcry.agents.reader import Reading
 from openoutcry.agents.remembered import NOTHING, Kept, Read, Recall, Remembered
@@ -88,7 +89,7 @@ async def alone(role: str, question: Question, floor: Floor) -> Report:
 
 
 def _declined(question: Question, floor: Floor) -> Report:
-    reason = f"This desk does not answer that. It answers: {ANSWERS}."
+    reason = f"This desk does not answer that. It answers: {ANSWERS}. {unanswered(question.text, set())}".strip()
     as_of = str(floor.view.as_of)
     return Report(run=floor.run, question=question, as_of=as_of, snapshot=floor.view.snapshot, declined=reason)
 
@@ -213,6 +214,7 @@ def _report(
     silent = isinstance(said, NoFinding)
     roles = [b.role for b in benches]
     seats = [*roles, *(["reader"] if "sentiment" in roles else [])]
+    tried = {e.tool for e in evidence} | {n.tool for b in benches for n in b.not_done}
     stood = tuple(sorted(stood_in(floor.calls), key=lambda s: seats.index(s.role)))
     return Report(
         run=floor.run,
@@ -228,7 +230,7 @@ def _report(
         dropped=tuple(d for b in benches for d in b.dropped),
         not_computed=tuple(sorted((n for b in benches for n in b.not_done), key=lambda n: int(n.id[1:]))),
         missing=tuple(dict.fromkeys([*(m for e in evidence for m in e.missing), *_forgotten(floor)])),
-        notice=_notice(floor.team, seats, stood),
+        notice=f"{_notice(floor.team, seats, stood)} {unanswered(question.text, tried)}".strip(),
         route={role: floor.team.models[role].model_name for role in seats},
         stood_in=stood,
         timings=floor.timings,

@@ -31,6 +31,9 @@ OPTIONS = (
     "Beside them stand {contracts} option contracts on {ticker}, worth {options_value}; they move like {delta_shares} "
     "shares."
 )
+BOOK_VALUE = (
+    "The book has {lines} lines with a gross value of {gross_value}, in which what is sold short counts in full."
+)
 BOOK_VAR = (
     "By the history of what it holds, the book loses more than {var} of its gross value, or {var_usd}, over {horizon} "
     "only beyond {confidence} confidence, and then {es} on average."
@@ -93,7 +96,7 @@ def _of_the_book(question: Question, results: Sequence[Result]) -> list[Step] | 
 
 
 _BOOK = {
-    "portfolio_value_at_risk": (BOOK_VAR, BOOK_LARGEST),
+    "portfolio_value_at_risk": (BOOK_VALUE, BOOK_VAR, BOOK_LARGEST),
     "gaussian": (BOOK_NORMAL,),
     "stress_test": (BOOK_STRESS,),
     "portfolio_var_backtest": (BOOK_TESTED,),

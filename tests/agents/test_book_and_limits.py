@@ -54,7 +54,7 @@ async def test_the_book_is_answered_checked_and_replayed(desk: Desk) -> None:
     report = await desk.ask(BOOK, "2022-06-30")
     (risk,) = report.findings
     assert isinstance(risk, Finding)
-    assert len(risk.claims) == 5
+    assert len(risk.claims) == 6
     assert report.headline.startswith("At {E1.confidence} confidence the book loses no more than")
     for claim in (report.headline, *risk.claims):
         assert faults(claim, report.by_id) == []
