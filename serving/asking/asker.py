@@ -123,6 +123,11 @@ class Asker:
             question.wasted += error.tokens
             error.args = (f"{asked.model}: {error}",)
             raise
+        except asyncio.CancelledError as cut:
+            if asyncio.get_running_loop().time() >= question.deadline:  # whoever waits noticed the deadline first
+                self._pool.slow(url)
+                self._meter(replace(asked, seconds=time.perf_counter() - start, outcome=outcome_of(cut)))
+            raise
         self._pool.alive(url)
         tokens = {"prompt": completion.prompt, "answer": completion.answer, "cached": completion.cached}
         begun = first[0] - start if first else 0.0

@@ -86,7 +86,7 @@ class Answers:
             flights[key] = _Flight(asyncio.create_task(self._answer(key, ask)))
             flights[key].work.add_done_callback(_heard)
         else:
-            self._counts["shared"] += 1
+            self._count("shared")
         try:
             return await _joined(flights, key), "model" if first else "shared"
         except ModelTooSlow:
@@ -101,15 +101,19 @@ class Answers:
         if self._store is not None:
             self._store.close()
 
+    def _count(self, result: str) -> None:
+        with self._lock:
+            self._counts[result] += 1
+
     async def _kept(self, key: str) -> bytes | None:
         if self._store is None:
             return None
         try:
             kept = _unsealed(await self._tried(lambda store: store.get(key, self._now())))
         except _BypassedError:
-            self._counts["bypassed"] += 1
+            self._count("bypassed")
             return None
-        self._counts["miss" if kept is None else "hit"] += 1
+        self._count("miss" if kept is None else "hit")
         return kept
 
     async def _answer(self, key: str, ask: Callable[[], Awaitable[bytes]]) -> bytes:

@@ -7,6 +7,8 @@ may call them, and where its text is not the answer yet, one that is held to the
 import asyncio
 import hashlib
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
@@ -30,7 +32,7 @@ from openoutcry.serving.stack import INDIFFERENT, Served
 from openoutcry.serving.transport import Transport
 
 GRACE = 0.2
-"""Seconds past the deadline that the request itself has to end with its own error."""
+"""Seconds that the request itself has to end with its own error, once the event loop noticed the deadline."""
 NATIVE = ModelProfile(supports_json_schema_output=True, default_structured_output_mode="native")
 """A typed answer goes to pydantic-ai as the text that it is: taking it as a call costs it a fifth of a run's CPU."""
 
@@ -88,7 +90,7 @@ class ChatModel(Model):
         began = asyncio.get_running_loop().time()
         deadline = min(began + self._served.seconds, end())
         try:
-            async with self._transport.opened(), asyncio.timeout_at(deadline + GRACE):
+            async with self._transport.opened(), _grace_after(deadline):
                 return await self._answered(body, form, deadline)
         except TimeoutError:
             seconds = max(round(deadline - began, 1), 0.1)
@@ -172,6 +174,22 @@ class ChatModel(Model):
             provider_details=details,
             finish_reason="tool_call" if said.calls else "stop",
         )
+
+
+@asynccontextmanager
+async def _grace_after(deadline: float) -> AsyncGenerator[None]:
+    """Raises TimeoutError where the work goes on past *deadline* and GRACE.
+
+    GRACE is counted from the turn in which the loop gets to the deadline: one that stood still would else end the
+    work from here at the same moment as the work itself does, and its own error would be lost.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as limit:
+        noticed = loop.call_at(deadline, lambda: limit.reschedule(loop.time() + GRACE))
+        try:
+            yield
+        finally:
+            noticed.cancel()
 
 
 def _add(usage: RequestUsage, said: Completion, wasted: int) -> None:

@@ -130,6 +130,7 @@ class Guard:
         """Work within. *deadline* is the event loop's time at which waiting for a place ends.
 
         Raises ModelBusy while the model is left alone, or where too many wait; ModelTooSlow where the deadline passes.
+        Work that is cancelled counts for nothing, unless the deadline has passed: then the model was too slow.
         """
         self._refuse_if_open()
         await self._places.take(deadline)
@@ -139,7 +140,8 @@ class Guard:
             try:
                 yield
             except BaseException as raised:
-                error = raised
+                late = isinstance(raised, asyncio.CancelledError) and asyncio.get_running_loop().time() >= deadline
+                error = ModelTooSlow() if late else raised
                 raise
             finally:
                 self._end(trial, error)

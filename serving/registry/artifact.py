@@ -89,9 +89,9 @@ def register(
         raise UsageError(f"expected a seat among {', '.join(SEATS)}, got {made.role!r}")
     root = pull.folder(home)
     root.mkdir(parents=True, exist_ok=True)
-    _swept(root, now)
     scratch = Path(tempfile.mkdtemp(dir=root, prefix=SCRATCH))
     try:
+        _swept(root, scratch.stat().st_mtime)
         sums = _copied(source, scratch / "files", progress)
         own = {name: sums[name] for name in sums if name in TOKENIZER}
         tokenizer = hashlib.sha256(seals.canonical(own or _tokenizer(base))).hexdigest() if own or base else ""
@@ -146,11 +146,13 @@ def _aside(scratch: Path) -> Path:
     return scratch.with_name(f"{scratch.name}-damaged")
 
 
-def _swept(root: Path, now: datetime) -> None:
-    """Take away what a registration left that died more than a day ago."""
+def _swept(root: Path, now: float) -> None:
+    """Take away what a registration left that died more than a day ago. *now* is by the clock that dates the folders:
+    by another one, those of registrations at work may seem old.
+    """
     for left in root.glob(f"{SCRATCH}*"):
         with suppress(FileNotFoundError):  # one that ends now takes its own away
-            if left.stat().st_mtime < now.timestamp() - DAY:
+            if left.stat().st_mtime < now - DAY:
                 shutil.rmtree(left, ignore_errors=True)
 
 

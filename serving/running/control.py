@@ -27,6 +27,8 @@ Watch = Callable[[Replica], None]
 PACE = Pace()
 REMIND = 15.0
 """Seconds after which what still starts is told again."""
+ANSWER = 3.0
+"""Seconds that a server which others started may take to say what it has."""
 OVER = (State.READY, State.FAILED)
 
 
@@ -217,7 +219,7 @@ async def _asked(stack: Stack, models: Sequence[Served]) -> list[Replica]:
 async def _answers(transport: Transport, model: Served) -> Replica:
     state, reason, there = State.READY, f"{model.engine}: it answers", list[str]()
     try:
-        there = await names(transport, model.url, 3.0)
+        there = await names(transport, model.url, ANSWER)
     except ModelRefused as error:
         state, reason = State.FAILED, f"{model.engine}: it answered with {error}"
     except (ModelError, UsageError) as error:

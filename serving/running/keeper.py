@@ -143,7 +143,9 @@ class Keeper:
                 return fault
         if starts:
             refused = await warm(self._ground.transport, self.tag.url, served, self._ground.pace.warm)
-            await self._swap(served)  # a champion's adapter is there before anybody is sent
+            await self._swapped_at_last(served)  # a champion's adapter is there before anybody is sent
+            if not self._alive():
+                return await self._why()
             self._say(State.READY, refused)
         return await self._ended(served)
 
@@ -181,7 +183,7 @@ class Keeper:
         deadline = time.monotonic() + limit
         while not await self._healthy():
             if not self._alive():
-                return self._why()
+                return await self._why()
             if time.monotonic() > deadline:
                 return f"did not answer /health within {limit:g} s"
             await asyncio.sleep(pace.look)
@@ -190,14 +192,14 @@ class Keeper:
     async def _ended(self, served: Served) -> str:
         """Watch it until it ends, or hangs. The reason."""
         pace, misses, looked = self._ground.pace, 0, 0
-        swap: asyncio.Task[None] | None = None
+        swap: asyncio.Task[bool] | None = None
         try:
             while misses < pace.misses:
                 if swap is None or swap.done():  # beside the looks: a load may take long
                     swap = asyncio.create_task(self._swap(served))
                 await asyncio.sleep(pace.look)
                 if not self._alive():
-                    return self._why()
+                    return await self._why()
                 misses = 0 if await self._healthy() else misses + 1
                 looked += 1
                 if looked % 30 == 0:
@@ -207,17 +209,25 @@ class Keeper:
                 swap.cancel()
         return f"did not answer /health {misses} times in a row"
 
-    async def _swap(self, served: Served) -> None:
-        """Bring its adapters to what they are to be. Where it does not answer, the next look comes to that."""
+    async def _swapped_at_last(self, served: Served) -> None:
+        """Bring its adapters to what they are to be. Asked again where it does not answer, as long as a load takes."""
+        pace = self._ground.pace
+        deadline = time.monotonic() + pace.load
+        while not await self._swap(served) and self._alive() and time.monotonic() < deadline:
+            await asyncio.sleep(pace.look)
+
+    async def _swap(self, served: Served) -> bool:
+        """Bring its adapters to what they are to be. Whether it said what it has; else the next look comes to that."""
         try:
             async for now in self._adapters.brought(self.tag.url, served, self._ground.offered(served.name)):
                 if (now.names, now.lacking) != (self.entry.adapters, self.entry.lacking):
                     self.entry = self.entry.model_copy(update={"adapters": now.names, "lacking": now.lacking})
                     self._ground.changed()
         except ModelError:
-            return
+            return False
         except Exception:
             log.exception("adapters stay as they are", model=served.name, index=self.tag.index)
+        return True
 
     async def _healthy(self) -> bool:
         with suppress(ModelError):
@@ -248,27 +258,29 @@ class Keeper:
         """Stop all of its processes, those that outlived their server too. What is left by a fault is swept."""
         grace = self._ground.pace.grace if self._alive() else min(ORPHANED, self._ground.pace.grace)
         try:
-            if killed := await asyncio.to_thread(lambda: processes.stop(self._own(), grace)):
+            if killed := await asyncio.to_thread(processes.stop_all, self._own, grace):
                 log.warning("replica had to be killed", model=self.tag.model, index=self.tag.index, pids=killed)
+            if self._child:
+                await asyncio.to_thread(self._child.wait, 10)
         except Exception:  # whatever it is, its life goes on
             log.exception("processes of a replica may be left", model=self.tag.model, index=self.tag.index)
-        if self._child:
-            self._child.poll()
         self._process = self._child = None
         self.entry = self.entry.model_copy(update={"pid": 0})
 
     def _own(self) -> list[psutil.Process]:
-        return [one.process for one in processes.marked(self._ground.home) if one.tag == self.tag]
+        own = [one.process for one in processes.marked(self._ground.home) if one.tag == self.tag]
+        server = self._process  # what has just begun may not show its environment yet
+        return own if server is None or server in own or not processes.alive(server) else [server, *own]
 
     def _alive(self) -> bool:
         return self._process is not None and processes.alive(self._process)
 
-    def _why(self) -> str:
+    async def _why(self) -> str:
         """Why the process ended: what it printed last that names an error, else how the system ended it."""
         code = None
         if self._child:
-            with suppress(subprocess.TimeoutExpired):  # its first thread may be gone a moment before the others
-                code = self._child.wait(1.0)
+            with suppress(subprocess.TimeoutExpired):
+                code = await asyncio.to_thread(self._child.wait, 10)
         if code == -signal.SIGKILL:
             return "killed by SIGKILL; where nobody did that, the system ran out of memory"
         ended = f"ended by signal {-code}" if code and code < 0 else f"ended with status {code}" if code else "ended"

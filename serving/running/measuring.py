@@ -12,6 +12,8 @@ from openoutcry.serving.planning.planned import Plan, Planned
 from openoutcry.serving.roster import Replica, Roster, State
 from openoutcry.serving.transport import Transport
 
+PATIENCE = 5.0
+"""Seconds that a replica may take to give its metrics."""
 _INFO = re.compile(r"^vllm:cache_config_info\{(.*)\} ", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _APPS = ("nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits")
@@ -121,7 +123,7 @@ async def _pages(replicas: Sequence[Replica], transport: Transport) -> list[str]
 
     async def page(replica: Replica) -> str:
         try:
-            reply = await transport.get(replica.url, "/metrics", 5.0)
+            reply = await transport.get(replica.url, "/metrics", PATIENCE)
         except ModelError:
             return ""
         return reply.body.decode(errors="replace") if reply.status == 200 else ""

@@ -27,8 +27,8 @@ def log_of(home: Path, name: str) -> Path:
 
 
 def set_aside(log: Path) -> None:
-    """Begin a long log anew; the former is kept beside it."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    """Begin a long log anew; the former is kept beside it. A data folder that was deleted is not made again."""
+    log.parent.mkdir(exist_ok=True)
     if log.exists() and log.stat().st_size > LONGEST:
         log.replace(log.with_name(f"{log.name}.old"))
 

@@ -8,7 +8,7 @@ import hashlib
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ from openoutcry.core.evidence import Frozen
 
 STACK = "OUTCRY_KEPT_BY"
 REPLICA = "OUTCRY_REPLICA"
+ROUNDS = 5
+"""Searches at most, while processes are ended, for what those have started meanwhile."""
 
 
 class Tag(Frozen):
@@ -76,13 +78,24 @@ def _tag(said: dict[str, str]) -> Tag | None:
 
 def supervisors(home: Path) -> list[Marked]:
     """The process that keeps *home*'s stack, if it lives, and any that is about to find that another does so."""
-    return [one for one in marked(home) if one.tag is None and one.leads]
+    found = [one for one in marked(home) if one.tag is None and one.leads]
+    pids = {one.pid for one in found}
+    return [one for one in found if _parent(one.process) not in pids]  # a replica in its start is not yet itself
+
+
+def _parent(process: psutil.Process) -> int:
+    with suppress(psutil.Error):
+        return process.ppid()
+    return 0
 
 
 def alive(process: psutil.Process) -> bool:
-    """Whether it runs, and is not a dead child that nobody has asked about."""
+    """Whether it runs, and is not a dead child that nobody has asked about.
+
+    As long as any thread of it is there it holds its memory, ports and locks, though the first may have ended.
+    """
     with suppress(psutil.Error):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return process.is_running() and (process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
     return False
 
 
@@ -95,6 +108,16 @@ def stop(processes: Iterable[psutil.Process], grace: float) -> list[int]:
     stubborn = _told(_outlived(told, grace), signal.SIGKILL)
     _outlived(stubborn, 10)
     return [process.pid for process in stubborn]
+
+
+def stop_all(found: Callable[[], Sequence[psutil.Process]], grace: float) -> list[int]:
+    """As `stop`, those too that came while the others were ended: *found* is asked again until it gives none."""
+    killed: list[int] = []
+    for _ in range(ROUNDS):
+        if not (there := found()):
+            break
+        killed += stop(there, grace)
+    return killed
 
 
 def _outlived(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:

@@ -30,6 +30,7 @@ from openoutcry.serving.stack import Served
 from openoutcry.serving.transport import Transport
 
 log = structlog.get_logger()
+ENDED = (State.WAITING, State.FAILED)
 Place = tuple[str, int]
 """A replica's model and index."""
 
@@ -198,7 +199,8 @@ class Supervisor:
         return [*self._keepers.values(), *(keeper for keeper, _ in self._leaving.values())]
 
     def _tags(self) -> list[Tag]:
-        return [keeper.tag for keeper in self._all()]
+        """What may run: of a replica that has ended, whatever carries its tag is left over."""
+        return [keeper.tag for keeper in self._all() if keeper.entry.pid or keeper.entry.state not in ENDED]
 
     def _complain(self, what: str, reason: str) -> None:
         """Log a fault that every look meets again, but once in a row: the log is not to grow with it."""

@@ -47,6 +47,7 @@ class Adapters:
         self._due: dict[str, tuple[float, float]] = {}
         self._unnamed: dict[str, float] = {}
         self._hidden: set[str] = set()
+        self._retries = 0
 
     def begin(self) -> None:
         """It is a new server: all is tried at once."""
@@ -55,6 +56,7 @@ class Adapters:
     def retry(self) -> None:
         """Let the next look try what failed, however short ago."""
         self._due.clear()
+        self._retries += 1
 
     async def brought(self, url: str, served: Served, offer: Offer) -> AsyncGenerator[Loaded]:
         """Load what is missing and unload what has long not been named; how it stands, after each step.
@@ -82,21 +84,23 @@ class Adapters:
 
     async def _loaded(self, url: str, one: Registered) -> bool:
         """Load an adapter whose every byte is as it was registered; a fault is logged once."""
+        retries = self._retries
         try:
             await asyncio.to_thread(artifact.check, one)
             body = {"lora_name": one.name, "lora_path": str(one.files.absolute())}
             await self._asked(url, "/v1/load_lora_adapter", body, "already been loaded")
         except (DataError, ModelError, OSError) as error:
-            self._put_off(one.name, str(error))
+            self._put_off(one.name, str(error), at_once=retries != self._retries)
             return False
         log.info("adapter loaded", adapter=one.name, url=url)
         self._failed.pop(one.name, None)
         self._due.pop(one.name, None)
         return True
 
-    def _put_off(self, name: str, reason: str) -> None:
+    def _put_off(self, name: str, reason: str, at_once: bool) -> None:
+        """To the end of a pause, or *at_once* where it was asked for meanwhile: what failed was begun before."""
         pause = self._due.get(name, (0.0, self._times.pause))[1]
-        self._due[name] = self._now() + pause, min(2 * pause, self._times.longest)
+        self._due[name] = self._now() + (0.0 if at_once else pause), min(2 * pause, self._times.longest)
         if self._failed.get(name) != reason:
             self._failed[name] = reason
             log.warning("adapter not loaded", adapter=name, reason=reason)

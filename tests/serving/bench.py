@@ -1,8 +1,11 @@
 """A chat model with all that stands behind it, over servers of a test's own; and an agent with one tool."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from pydantic import BaseModel, ConfigDict
 from pydantic_ai import Agent
 from pydantic_ai.messages import ModelResponse
@@ -38,7 +41,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.pool = Pool(self.served.name, lambda: self.urls)
-        self.guard = Guard(self.served)
+        self.guard = Guard(self.served, lambda: 0.0)  # where it leaves the model alone, it does so to the end
 
     def model(self, role: str = "risk", name: str = "m", **more: Any) -> ChatModel:
         meter = self.asked.append
@@ -52,13 +55,42 @@ class Bench:
         return found
 
     @property
+    def waiting(self) -> int:
+        """Requests that wait for a place."""
+        return len(self.guard._places._waiting)  # pyright: ignore[reportPrivateUsage]  # no user asks for it
+
+    @property
+    def failures(self) -> int:
+        """Failures in a row that the breaker has counted."""
+        return self.guard._failures  # pyright: ignore[reportPrivateUsage]  # no user asks for it
+
+    @property
     def outcomes(self) -> list[str]:
         return [a.outcome for a in self.asked]
 
 
+class Ahead:
+    """The running loop's clock, which the test pushes on: what waits for a moment has waited.
+
+    So a deadline strikes after what has to succeed before it, however long that takes.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        real, self._by = loop.time, 0.0
+        monkeypatch.setattr(loop, "time", lambda: real() + self._by)
+
+    async def push(self, seconds: float, once: Callable[[], object]) -> None:
+        """Push it on by so many seconds as soon as *once* says so."""
+        async with asyncio.timeout(60):
+            while not once():
+                await asyncio.sleep(0.005)
+        self._by += seconds
+
+
 def bench(*servers: Faulty | str, **more: Any) -> Bench:
     urls = [s if isinstance(s, str) else s.url for s in servers]
-    values = {"name": "m", "weights": "w", "max_model_len": 32768, "seconds": 20.0, **more}
+    values = {"name": "m", "weights": "w", "max_model_len": 32768, "seconds": 60.0, **more}
     return Bench(urls, Served.model_validate(values))
 
 

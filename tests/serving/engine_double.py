@@ -3,8 +3,8 @@
 The fixture `rig` copies it to `vllm/entrypoints/openai/api_server.py` on the path of an engine's Python. It starts a
 child as vLLM does its EngineCore. Its mood is a file of words, read whenever one counts: crash (at the start), slow
 (not healthy yet), hang (no answer), busy (a request in the air), stubborn (SIGTERM is ignored), refuse (status 400),
-and of adapters torn (a load fails), long (it takes a second), endless (as long as it is so), fixed (there is no
-loading). What it is asked, and each look at it, is written beside the mood.
+and of adapters torn (a load fails), endless (a load takes as long as it is so), fixed (there is no
+loading), mute (it does not say what it has). What it is asked, and each look at it, is written beside the mood.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import socketserver
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -42,6 +43,10 @@ def mood(word: str) -> bool:
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # who asked may have given up; its log is to say nothing of that
+            super().handle()
+
     def do_GET(self) -> None:
         with mood_file.with_name("looked").open("a") as looked:
             looked.write(f"{self.path}\n")
@@ -52,7 +57,10 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/metrics":
             self._answer(200, metrics())
         else:
-            self._answer(200, json.dumps({"data": [{"id": name} for name in (given.served_model_name, *loaded)]}))
+            self._answer(
+                503 if mood("mute") else 200,
+                json.dumps({"data": [{"id": name} for name in (given.served_model_name, *loaded)]}),
+            )
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -86,7 +94,6 @@ def changed(path: str, name: str, where: str) -> tuple[int, str]:
         return error(400, f"The lora adapter '{name}' has already been loaded.")
     if mood("torn"):
         return error(500, "its tensors are torn")
-    time.sleep(mood("long"))
     while mood("endless"):
         time.sleep(0.05)
     loaded[name] = where

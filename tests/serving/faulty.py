@@ -224,27 +224,26 @@ class Faulty:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._do(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        try:
+            self.kill()
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
 
     def kill(self) -> None:
         """Die at once: every connection is reset, and no other is taken."""
-
-        async def die() -> None:
-            for request in list(self._requests):
-                _cut(request)
-            await self._close()
-
-        self._do(die())
+        self._do(self._close())
 
     async def _close(self) -> None:
+        for request in list(self._requests):
+            if request.transport is not None:  # who asked may have gone
+                _cut(request)
         await self._runner.cleanup()
         await asyncio.sleep(0.02)  # connections that were cut close their sockets at the loop's next turn
 
     def _do(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
 
     async def _open(self) -> None:
         app = web.Application(client_max_size=1 << 30)
@@ -254,7 +253,7 @@ class Faulty:
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/health", self._well)
         app.router.add_get("/metrics", self._well)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.0, handler_cancellation=True)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()

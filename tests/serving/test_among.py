@@ -7,7 +7,7 @@ from openoutcry.serving.asking.replicas import NotRunning, Pool
 
 def test_a_view_asks_only_those_that_have_it_and_shares_what_is_known_of_them() -> None:
     every, able = ["http://a", "http://b", "http://c"], ["http://b", "http://c"]
-    pool = Pool("nano", lambda: every, absent=lambda: "is away")
+    pool = Pool("nano", lambda: every, now=lambda: 0.0, absent=lambda: "is away")
     view = pool.among(lambda: able, lambda: "has not loaded risk-1 yet")
     pool.dead("http://a")
     with view.lease("") as one, view.lease("") as two:

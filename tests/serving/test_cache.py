@@ -8,6 +8,8 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -220,6 +222,31 @@ def test_threads_with_loops_of_their_own_use_one_file(store: Store) -> None:
         thread.join()
     assert not wrong and not answers.counts["bypassed"]
     assert answers.counts["hit"] >= 540
+    assert sum(answers.counts.values()) == 600
+
+
+class Slow(Counter[str]):
+    """Counts what is new to it so slowly that other threads come between."""
+
+    def __missing__(self, name: str) -> int:
+        time.sleep(0.01)
+        return 0
+
+
+def test_threads_that_count_at_once_lose_no_count(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, together = Answers(store, 60), threading.Barrier(8)
+    monkeypatch.setattr(answers, "_counts", Slow())
+
+    def one() -> None:
+        together.wait(60)
+        asyncio.run(answers.get_or_ask("k", Model(), keep=True))
+
+    threads = [threading.Thread(target=one) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(answers.counts.values()) == 8
 
 
 def test_processes_use_one_file(file: Path) -> None:

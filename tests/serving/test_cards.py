@@ -149,7 +149,7 @@ def home(sample_home: Path, tmp_path: Path) -> Path:
 
 def stack_file(tmp_path: Path, url: str, more: str = "") -> Stack:
     """Two models at one endpoint, the second of them in reserve for the risk role."""
-    models = "".join(f'[models.{n}]\nengine = "endpoint"\nurl = "{url}"\nseconds = 5\n' for n in ("m", "spare"))
+    models = "".join(f'[models.{n}]\nengine = "endpoint"\nurl = "{url}"\nseconds = 60\n' for n in ("m", "spare"))
     text = f'{more}\n[cache]\nstore = "off"\n{models}[roles]\nrisk = "m"\n[previous]\nrisk = "spare"\n'
     (tmp_path / "stack.toml").write_text(text)
     settings = f"home = {json.dumps(str(tmp_path / 'home'))}\nremember = false\n"
@@ -210,4 +210,4 @@ async def test_who_is_certified_while_the_desk_is_open_is_asked_from_then_on(
 
 
 async def _calls(url: str) -> list[Any]:
-    return json.loads((await Transport().get(url, "/calls", 5)).body)
+    return json.loads((await Transport().get(url, "/calls", 60)).body)

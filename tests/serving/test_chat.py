@@ -75,7 +75,7 @@ async def test_without_tools_the_first_request_is_held_to_the_schema() -> None:
     assert (response.usage.input_tokens, response.usage.output_tokens, response.usage.cache_read_tokens) == (30, 7, 16)
     details = response.provider_details or {}
     assert (details["url"], details["source"]) == (server.url, "model")
-    assert 0 < details["seconds"] < 20
+    assert 0 < details["seconds"] < 60
 
 
 async def test_plain_text_is_given_as_it_came() -> None:

@@ -43,13 +43,20 @@ THREE = ["negative", "neutral", "positive"]
 FIVE = ["very_negative", "negative", "neutral", "positive", "very_positive"]
 
 
-def classifier(*urls: str, asked: list[Asked] | None = None, guard: Guard | None = None, **more: Any) -> Classifier:
-    """Its clock stands still: a replica that is left out stays so."""
-    values = {"name": "m", "weights": "w", "purpose": "classify", "max_model_len": 64, "seconds": 20, **more}
+def classifier(
+    *urls: str, asked: list[Asked] | None = None, guard: Guard | None = None, pool: Pool | None = None, **more: Any
+) -> Classifier:
+    """Its clocks stand still: a replica that is left out, or a model that is left alone, stays so."""
+    values = {"name": "m", "weights": "w", "purpose": "classify", "max_model_len": 64, "seconds": 60, **more}
     served = Served.model_validate(values)
     meter = (asked if asked is not None else []).append
-    pool, rules = Pool("m", lambda: urls, now=lambda: 0.0), HouseModel(house.rules)
-    return Classifier("m", served, pool, Transport(), guard or Guard(served), rules, meter, THREE)
+    pool, rules = pool or frozen(*urls), HouseModel(house.rules)
+    return Classifier("m", served, pool, Transport(), guard or Guard(served, lambda: 0.0), rules, meter, THREE)
+
+
+def frozen(*urls: str) -> Pool:
+    """A pool whose clock stands still."""
+    return Pool("m", lambda: urls, now=lambda: 0.0)
 
 
 def told(text: str) -> str:
@@ -177,18 +184,18 @@ async def test_one_that_hangs_is_left_alone_after_a_while() -> None:
 async def test_a_replica_that_hangs_is_left_out_where_there_is_another(double: Double) -> None:
     url = double("model_double", labels=THREE)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        model = classifier(f"http://127.0.0.1:{silent.getsockname()[1]}", url, seconds=2)
+        pool = frozen(f"http://127.0.0.1:{silent.getsockname()[1]}", url)
         with pytest.raises(ModelTooSlow):
-            await answered(model, "Profits rose.")
+            await answered(classifier(pool=pool, seconds=0.5), "Profits rose.")
         for _ in range(2):
-            _, response = await answered(model, "Profits rose.")
+            _, response = await answered(classifier(pool=pool), "Profits rose.")
             assert (response.provider_details or {})["url"] == url
 
 
 async def test_a_call_waits_for_its_place() -> None:
     guard = Guard(Served(name="m", weights="w", concurrency=1))
     with Faulty() as server:
-        async with guard.entered(asyncio.get_running_loop().time() + 20):
+        async with guard.entered(asyncio.get_running_loop().time() + 60):
             with pytest.raises(ModelTooSlow, match="expected a place in the queue of m before the deadline"):
                 await answered(classifier(server.url, guard=guard, seconds=0.1), "Profits rose.")
         assert not server.paths
@@ -218,7 +225,7 @@ async def test_a_server_of_the_persons_own_is_asked_by_the_name_it_knows() -> No
 async def test_a_whole_reading_through_the_team(double: Double) -> None:
     """As the flow asks it: an agent with an output tool, over a real document."""
     models = {name: HouseModel(house.rules) for name in ROLES}
-    team = Team({**models, "reader": classifier(double("model_double", labels=THREE))}, 20)
+    team = Team({**models, "reader": classifier(double("model_double", labels=THREE))}, 60)
     document = Document(
         id="d1",
         ticker="AAPL",

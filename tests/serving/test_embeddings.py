@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from openoutcry.core.errors import ModelGarbled, ModelRefused, ModelUnreachable
 from openoutcry.serving.asking.embeddings import Exact, Remote
 from openoutcry.serving.asking.replicas import Pool
-from openoutcry.serving.meter import Asked
+from openoutcry.serving.meter import Asked, Meter, unmetered
 from openoutcry.serving.stack import Served
 from openoutcry.serving.transport import Transport
 
@@ -46,11 +46,11 @@ def expected(text: str, dimension: int = 8, off: float = 0.0) -> NDArray[np.floa
 
 
 def served(**more: Any) -> Served:
-    return Served.model_validate({"name": "m", "weights": "w", "purpose": "embed", "seconds": 20, **more})
+    return Served.model_validate({"name": "m", "weights": "w", "purpose": "embed", "seconds": 60, **more})
 
 
-def embedder(*urls: str, exact: Exact | None = None, model: Served | None = None) -> Remote:
-    return Remote("m", model or served(), Pool("m", lambda: urls), Transport(), exact)
+def embedder(*urls: str, exact: Exact | None = None, model: Served | None = None, meter: Meter = unmetered) -> Remote:
+    return Remote("m", model or served(), Pool("m", lambda: urls), Transport(), exact, meter)
 
 
 def calls(url: str) -> list[dict[str, Any]]:
@@ -143,13 +143,13 @@ def test_ollama_is_asked_by_its_tag(double: Double) -> None:
 
 
 def test_an_endpoint_that_hangs_is_waited_for_once() -> None:
+    asked: list[Asked] = []
     with socket.create_server(("127.0.0.1", 0)) as silent:
         here = InProcess()
         near = Exact(here.space, lambda: here)
-        made = embedder(f"http://127.0.0.1:{silent.getsockname()[1]}", exact=near, model=served(seconds=0.5))
+        made = embedder(
+            f"http://127.0.0.1:{silent.getsockname()[1]}", exact=near, model=served(seconds=0.5), meter=asked.append
+        )
         for text in ("one", "two", "three"):
             np.testing.assert_allclose(made.embed([text]), [expected(text)], atol=1e-6)
-        silent.setblocking(False)
-        silent.accept()[0].close()
-        with pytest.raises(BlockingIOError):
-            silent.accept()
+    assert [a.outcome for a in asked] == ["ModelTooSlow"]

@@ -5,8 +5,11 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 from pydantic_ai import Agent
+from pydantic_ai.messages import ModelRequest, UserPromptPart
+from pydantic_ai.models import ModelRequestParameters
 
 from openoutcry.agents.calls import Call, Recording
+from openoutcry.core.deadline import within
 from openoutcry.core.errors import (
     ModelBusy,
     ModelCutShort,
@@ -17,9 +20,10 @@ from openoutcry.core.errors import (
     ModelTooSlow,
     ModelUnreachable,
 )
-from openoutcry.serving.asking import replicas
+from openoutcry.serving.asking import asker, replicas
+from openoutcry.serving.asking.guard import NoTime
 from openoutcry.serving.seat import Seat
-from tests.serving.bench import ANSWER, Said, agent_of, bench
+from tests.serving.bench import ANSWER, Ahead, Said, agent_of, bench
 from tests.serving.faulty import Answer, Faulty, says, waits
 
 TWICE: dict[str, type[ModelError]] = {
@@ -68,12 +72,17 @@ async def test_a_fault_that_may_pass_is_asked_over_once(fault: str, error: type[
 
 
 @pytest.mark.parametrize(("fault", "error"), [*ONCE.items(), ("stream with an error", ModelRefused)])
-async def test_a_fault_that_will_not_pass_is_told_at_once(fault: str, error: type[ModelError]) -> None:
-    seconds = 3.0 if error is ModelTooSlow else 20.0
+async def test_a_fault_that_will_not_pass_is_told_at_once(
+    fault: str, error: type[ModelError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = Ahead(monkeypatch)
     with Faulty(fault) as server:
-        desk = bench(server, seconds=seconds, stream=fault.startswith("stream"))
+        desk = bench(server, seconds=600.0, stream=fault.startswith("stream"))
+        asked = asyncio.create_task(desk.ask())
+        if error is ModelTooSlow:
+            await ahead.push(601, once=server.arrived.is_set)
         with pytest.raises(error, match=r"^m: expected"):
-            await desk.ask()
+            await asked
     assert len(server.asked) == 1
     assert desk.outcomes == [error.__name__]
 
@@ -105,7 +114,7 @@ async def test_tokens_of_an_answer_that_could_not_be_used_are_counted(second: An
 
 async def test_retry_after_is_not_waited_for() -> None:
     with Faulty("busy", says(ANSWER)) as server:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             await bench(server, seconds=300.0).ask()
     assert len(server.asked) == 2
 
@@ -124,7 +133,7 @@ async def test_a_server_that_is_killed_under_a_request_is_replaced_by_another() 
     with Faulty(says(ANSWER)) as alive, Faulty("hangs") as dying:
         desk = bench(dying, alive)
         asked = asyncio.create_task(desk.ask())
-        await asyncio.to_thread(dying.arrived.wait, 20)
+        assert await asyncio.to_thread(dying.arrived.wait, 60)
         await asyncio.to_thread(dying.kill)
         assert ((await asked).provider_details or {})["url"] == alive.url
     assert desk.outcomes == ["ModelUnreachable", "ok"]
@@ -146,15 +155,17 @@ async def test_where_nothing_runs_it_is_said_at_once(monkeypatch: pytest.MonkeyP
         with pytest.raises(ModelUnreachable, match="m has not loaded m-risk"):
             await desk.ask()
     assert len(looks) == 1, "nothing was tried, so nothing is tried again"
+    for module in (asker, replicas):
+        monkeypatch.setattr(module, "FIRST", 0.0)
     with Faulty("hangs") as server:
         server.kill()
         with pytest.raises(ModelUnreachable, match=r"^m: expected a server at"):
-            await bench(server, seconds=1.0).ask()
+            await bench(server).ask()
 
 
 async def test_the_deadline_holds_over_the_second_request_too(monkeypatch: pytest.MonkeyPatch) -> None:
     with Faulty(waits(0.1, says("not the answer yet")), "hangs") as server:
-        desk, ends = bench(server, seconds=3.0), list[float]()
+        desk, ends, ahead = bench(server, seconds=600.0), list[float](), Ahead(monkeypatch)
         entered = desk.guard.entered
 
         def noted(deadline: float) -> AbstractAsyncContextManager[None]:
@@ -162,19 +173,61 @@ async def test_the_deadline_holds_over_the_second_request_too(monkeypatch: pytes
             return entered(deadline)
 
         monkeypatch.setattr(desk.guard, "entered", noted)
+        asked = asyncio.create_task(agent_of(desk.model()).run("How risky is AAPL?"))
+        await ahead.push(601, once=lambda: len(server.asked) == 2)
         with pytest.raises(ModelTooSlow):
-            await agent_of(desk.model()).run("How risky is AAPL?")
+            await asked
     assert desk.outcomes == ["ok", "ModelTooSlow"]
     assert ends == [ends[0]] * 2
 
 
-async def test_waiting_for_a_place_is_within_the_deadline() -> None:
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+async def test_a_loop_that_stood_still_past_the_deadline_loses_no_error_of_its_own(
+    temperature: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It notices the deadline, and what was to end a request long after it, in one turn."""
+    ahead = Ahead(monkeypatch)
     with Faulty("hangs") as server:
-        desk = bench(server, seconds=5.0, concurrency=1)
+        desk = bench(server, seconds=600.0, temperature=temperature, concurrency=1)
+        asked = [asyncio.create_task(desk.ask(f"{i}")) for i in range(2)]
+        await ahead.push(605, once=lambda: server.asked and desk.waiting)
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        assert str(found[0]).startswith(f"m: expected an answer from {server.url}")
+        assert isinstance(found[1], NoTime)
+    assert desk.outcomes == ["ModelTooSlow"]
+    assert desk.failures == 1
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+async def test_a_model_that_outlasts_its_role_was_too_slow(temperature: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The role ends it from outside, at the deadline which is the request's own too where nobody stands in."""
+    ahead = Ahead(monkeypatch)
+    with Faulty("hangs") as server, Faulty("hangs") as spare:
+        desk = bench(server, spare, seconds=600.0, temperature=temperature)
+
+        async def role() -> None:
+            async with within(300.0):
+                await desk.model().request([ModelRequest([UserPromptPart("?")])], None, ModelRequestParameters())
+
+        asked = asyncio.create_task(role())
+        await ahead.push(301, once=lambda: server.asked or spare.asked)
+        with pytest.raises(TimeoutError):
+            await asked
+        await ahead.push(0, once=lambda: desk.failures == 1)
+    assert desk.outcomes == ["ModelTooSlow"]
+    with desk.pool.lease("") as url:
+        assert url != desk.asked[0].url, "another replica is asked next"
+
+
+async def test_waiting_for_a_place_is_within_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = Ahead(monkeypatch)
+    with Faulty("hangs") as server:
+        desk = bench(server, seconds=600.0, concurrency=1)
         asked = [asyncio.create_task(desk.ask(f"{i}")) for i in range(3)]
-        await asyncio.to_thread(server.arrived.wait, 20)
-        await asyncio.sleep(0.3)
+        await ahead.push(0, once=lambda: desk.waiting == 2)
+        await ahead.push(0, once=server.arrived.is_set)
         assert len(server.asked) == 1  # at the deadline itself the place may change hands
+        await ahead.push(601, once=lambda: True)
         found = await asyncio.gather(*asked, return_exceptions=True)
     assert [isinstance(f, ModelTooSlow) for f in found] == [True] * 3
 
@@ -194,7 +247,7 @@ async def test_a_cancelled_request_is_cancelled_and_counts_for_nothing() -> None
     with Faulty("hangs", says(ANSWER)) as server:
         desk = bench(server, concurrency=1)
         asked = asyncio.create_task(desk.ask())
-        await asyncio.to_thread(server.arrived.wait, 20)
+        assert await asyncio.to_thread(server.arrived.wait, 60)
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asked

@@ -42,7 +42,7 @@ def body(messages: list[Message], max_tokens: int = 1024) -> dict[str, Any]:
 
 async def fitted(server: Faulty, asked: dict[str, Any], length: int = 1 << 20, **more: Any) -> tuple[Fitted, Any]:
     model = Served.model_validate({"name": "m", "weights": "w", "max_model_len": length, **more})
-    found = await Context(model, Transport()).fit(server.url, asked, asyncio.get_running_loop().time() + 20)
+    found = await Context(model, Transport()).fit(server.url, asked, asyncio.get_running_loop().time() + 60)
     return found, json.loads(found.body)
 
 

@@ -121,6 +121,16 @@ async def test_a_full_queue_is_an_error_at_once() -> None:
     assert await passes(guard)
 
 
+@pytest.mark.parametrize(("seconds", "slow"), [(30.0, False), (-1.0, True)])
+async def test_work_that_is_cancelled_counts_only_where_its_deadline_has_passed(seconds: float, slow: bool) -> None:
+    guard = Guard(served(), Clock())
+    for _ in range(5):
+        with pytest.raises(asyncio.CancelledError):
+            async with guard.entered(soon(seconds)):
+                raise asyncio.CancelledError
+    assert guard.open == slow
+
+
 async def test_waiting_for_a_place_ends_at_the_deadline() -> None:
     guard, gate = Guard(served()), asyncio.Event()
 

@@ -4,13 +4,14 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from openoutcry.core import sqlite
 from openoutcry.core.errors import DataError
 from openoutcry.serving import roster, stack
 from openoutcry.serving.digest import digest
@@ -19,15 +20,16 @@ from openoutcry.serving.registry.artifact import Made, Registered, register
 from openoutcry.serving.registry.ledger import Kind, writing
 from openoutcry.serving.registry.overlay import stack_with
 from openoutcry.serving.registry.pointer import Pointer
-from openoutcry.serving.roster import Replica, Roster, State
+from openoutcry.serving.roster import Roster, State
 from openoutcry.serving.running import control, processes
 from openoutcry.serving.running.adapters import await_loaded, loaded
 from openoutcry.serving.running.keeper import Pace
+from tests.serving.test_supervisor import WAIT, only, silent, until
 
 QUICK = Pace(
     look=0.05,
     patience=10,
-    warm=5,
+    warm=60,
     pause=0.05,
     longest=0.2,
     drain=1,
@@ -41,10 +43,6 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 Rig = Any
 
 
-def silent(_: Replica) -> None:
-    """Nobody watches."""
-
-
 def adapter(rig: Rig, said: str, role: str = "risk", rank: int = 8) -> Registered:
     """Register an adapter of the model that the rig's weights are."""
     folder = rig.root / f"made-{said}"
@@ -56,24 +54,12 @@ def adapter(rig: Rig, said: str, role: str = "risk", rank: int = 8) -> Registere
 
 
 def up(rig: Rig, more: str = SPARE) -> Roster:
-    return control.up(stack.load(str(rig.stack(m=more))), rig.home, 30, silent, QUICK)
+    return control.up(stack.load(str(rig.stack(m=more))), rig.home, WAIT, silent, QUICK)
 
 
 def down(rig: Rig) -> None:
     control.down(rig.home, silent, QUICK)
     assert not processes.marked(rig.home)
-
-
-def until(true: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
-def only(rig: Rig) -> Replica:
-    (replica,) = roster.read(rig.home).replicas
-    return replica
 
 
 def loads(rig: Rig, path: str = "/v1/load_lora_adapter") -> list[str]:
@@ -84,7 +70,7 @@ def reason(rig: Rig, name: str) -> str:
     return loaded(stack_with(stack.load(str(rig.root / "stack.toml")), rig.home), rig.home, name)
 
 
-def awaited(rig: Rig, name: str, seconds: float = 20) -> str:
+def awaited(rig: Rig, name: str, seconds: float = WAIT) -> str:
     return await_loaded(stack_with(stack.load(str(rig.root / "stack.toml")), rig.home), rig.home, name, seconds)
 
 
@@ -103,13 +89,29 @@ def test_an_adapter_enters_a_running_server_and_is_there_again_after_kill_9_befo
     assert awaited(rig, one.name) == ""
     assert (only(rig).pid, only(rig).adapters, only(rig).lacking) == (before.pid, (one.name,), {})
     assert [b["lora_path"] for b in rig.asked() if "lora_path" in b] == [str(one.files)]
-    rig.mood("long")
+    rig.mood("endless")
     os.kill(before.pid, signal.SIGKILL)
     until(lambda: only(rig).state is not State.READY, "it stays ready")
     now = only(rig)
     assert now.adapters == () or now.state is State.WAITING
+    until(lambda: len(loads(rig)) == 2, "it is not loaded again")
+    assert (only(rig).state, only(rig).adapters) == (State.STARTING, ())
+    rig.mood("")
     until(lambda: only(rig).state is State.READY, "it does not come again")
     assert (only(rig).adapters, loads(rig)) == ((one.name,), [one.name, one.name])
+    down(rig)
+
+
+def test_who_does_not_say_what_it_has_is_asked_again_before_it_is_ready(rig: Rig) -> None:
+    file, one = rig.stack(m=SPARE), adapter(rig, "one")
+    rig.mood("mute")
+    control.up(stack.load(str(file)), rig.home, 0, silent, QUICK)
+    until(lambda: (rig.root / "m/looked").exists(), "nobody looks")
+    rig.looked(3, "/v1/models")
+    assert (only(rig).state, only(rig).adapters) == (State.STARTING, ())
+    rig.mood("")
+    until(lambda: only(rig).state is State.READY, "it is not ready")
+    assert (only(rig).adapters, loads(rig)) == ((one.name,), [one.name])
     down(rig)
 
 
@@ -216,7 +218,7 @@ def test_a_load_that_fails_is_tried_again_with_pauses_and_told_once(rig: Rig) ->
 
 
 def test_who_asks_again_need_not_wait_for_the_next_try(rig: Rig) -> None:
-    control.up(stack.load(str(rig.stack(m=SPARE))), rig.home, 30, silent, QUICK.model_copy(update={"pause": 300.0}))
+    control.up(stack.load(str(rig.stack(m=SPARE))), rig.home, WAIT, silent, QUICK.model_copy(update={"pause": 300.0}))
     rig.mood("torn")
     one = adapter(rig, "one")
     until(lambda: only(rig).lacking, "it is not told")
@@ -262,6 +264,8 @@ def test_a_damaged_ledger_leaves_what_is_loaded(rig: Rig) -> None:
     before, one = up(rig).replicas[0], adapter(rig, "one")
     assert awaited(rig, one.name) == ""
     ledger = rig.home / "registry/ledger.sqlite"
+    with closing(sqlite.opened(ledger)) as whole:  # else what was written ahead could stand in for it
+        assert whole.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
     ledger.with_name("rubbish").write_bytes(b"not a ledger at all" * 100)
     ledger.with_name("rubbish").replace(ledger)  # in one step: it is read meanwhile
     until(lambda: "what is registered is served as before" in told(rig), "it is not said")

@@ -16,7 +16,7 @@ from openoutcry.serving.running import control, processes
 from openoutcry.serving.running.adapters import await_loaded, loaded
 from openoutcry.serving.running.registered import Watched
 from openoutcry.serving.running.wanted import Wanted, of
-from tests.serving.test_hot import QUICK, until
+from tests.serving.test_hot import QUICK, WAIT, until
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 Rig = Any
@@ -35,7 +35,7 @@ def model(rig: Rig, said: str) -> Registered:
 
 def up(rig: Rig, more: str = "", **pace: float) -> Roster:
     now = QUICK.model_copy(update=pace)
-    return control.up(stack.load(str(rig.stack(m=more))), rig.home, 30, silent, now)
+    return control.up(stack.load(str(rig.stack(m=more))), rig.home, WAIT, silent, now)
 
 
 def down(rig: Rig) -> None:
@@ -62,7 +62,7 @@ def test_the_newest_comes_alone_and_has_all_replicas_once_it_sits(rig: Rig) -> N
     before = {r.pid for r in up(rig, "replicas = {min = 2, max = 2}").replicas}
     old = model(rig, "old")
     new = model(rig, "new")
-    assert await_loaded(now(rig), rig.home, new.name, 20) == ""
+    assert await_loaded(now(rig), rig.home, new.name, WAIT) == ""
     until(lambda: (ready(rig, new.name), ready(rig, old.name)) == (1, 0), "the older one does not give way")
     assert await_loaded(now(rig), rig.home, old.name, 0) != ""
     pointer.write(rig.home, "risk", Pointer(champion=new.name, previous="m"))
@@ -74,7 +74,7 @@ def test_the_newest_comes_alone_and_has_all_replicas_once_it_sits(rig: Rig) -> N
 def test_one_that_nobody_names_any_more_is_drained_and_stopped(rig: Rig) -> None:
     old = model(rig, "old")
     pointer.write(rig.home, "risk", Pointer(champion=old.name))
-    assert {r.model for r in up(rig, drain=30).replicas} == {"m", old.name}
+    assert {r.model for r in up(rig, drain=300).replicas} == {"m", old.name}
     rig.mood("busy")
     pid = replicas(rig)[old.name][0].pid
     new = model(rig, "new")
@@ -84,7 +84,7 @@ def test_one_that_nobody_names_any_more_is_drained_and_stopped(rig: Rig) -> None
     assert psutil.pid_exists(pid)
     rig.mood("")
     until(lambda: old.name not in replicas(rig), "it is not stopped")
-    assert await_loaded(now(rig), rig.home, new.name, 20) == ""
+    assert await_loaded(now(rig), rig.home, new.name, WAIT) == ""
     assert set(replicas(rig)) == {"m", new.name}
     down(rig)
 

@@ -17,7 +17,7 @@ REAL = Path(__file__).with_name("vllm_metrics.txt").read_text()
 
 async def test_a_page_of_a_real_vllm_is_read() -> None:
     with replica(REAL) as url:
-        seen = await look(Transport(), url)
+        seen = await look(Transport(), url, 60)
     assert seen == Look(2, 6, 0.2899408284023669, 7000, 66, 10500, 0)
 
 
@@ -37,22 +37,22 @@ def test_what_is_written_is_read(running: int, waiting: int, kv: float) -> None:
 async def test_a_metric_that_is_missing_is_not_taken_for_idleness(name: str) -> None:
     without = re.sub(rf"^vllm:{name}.*$", "", REAL, flags=re.MULTILINE)
     with replica(without) as url, pytest.raises(ModelGarbled, match=f"none of vllm:{name}; is it another server"):
-        await look(Transport(), url)
+        await look(Transport(), url, 60)
 
 
 @pytest.mark.parametrize("text", ["", "<html></html>", page(kv=float("nan")), REAL.replace("} 6.0", "} many")])
 async def test_what_is_no_such_page_is_garbled(text: str) -> None:
     with replica(text) as url, pytest.raises(ModelGarbled, match=r"^expected vLLM's metrics at http"):
-        await look(Transport(), url)
+        await look(Transport(), url, 60)
 
 
 async def test_a_server_that_refuses_is_named() -> None:
     with replica(REAL, status=503) as url, pytest.raises(ModelRefused, match="status 503"):
-        await look(Transport(), url)
+        await look(Transport(), url, 60)
 
 
 async def test_a_server_that_is_gone_is_unreachable() -> None:
     with replica(REAL) as url:
         pass
     with pytest.raises(ModelUnreachable):
-        await look(Transport(), url)
+        await look(Transport(), url, 60)

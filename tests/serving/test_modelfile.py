@@ -62,7 +62,8 @@ def test_what_is_registered_is_created_under_its_name_once_it_is_awaited(tmp_pat
     found = run_sync(ollama.show(Transport(), url, one.name))
     assert found is not None
     assert found.context == 16384
-    about = json.loads(run_sync(Transport().post(url, "/api/show", json.dumps({"model": one.name}).encode(), 5)).body)
+    asked = json.dumps({"model": one.name}).encode()
+    about = json.loads(run_sync(Transport().post(url, "/api/show", asked, 60)).body)
     assert about["details"]["made"] == {"adapter_config.json": "{}", "adapter_model.safetensors": "one"}
     assert about["details"]["from"] == "base:8b"
     assert (one.folder / "Modelfile").read_text() == modelfile.rendered(served(url), one)

@@ -314,7 +314,7 @@ def _promotes(root: Path, name: str, barrier: Any, said: Any) -> None:
     at, admit = Trained(root, {"uncertified": True}), vouched.fault
 
     def waits(*given: Any) -> str:
-        barrier.wait(30)  # both have looked at the seat, and neither has moved it
+        barrier.wait(300)  # both have looked at the seat, and neither has moved it
         return admit(*given)
 
     vouched.fault = waits
@@ -332,9 +332,13 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(at: Trained) -
     workers = [there.Process(target=_promotes, args=(at.root, name, barrier, said)) for name in names]
     for worker in workers:
         worker.start()
-    lost, won = sorted((said.get(timeout=60), said.get(timeout=60)), key=lambda word: word == "won")
-    for worker in workers:
-        worker.join(60)
+    try:
+        lost, won = sorted((said.get(timeout=300), said.get(timeout=300)), key=lambda word: word == "won")
+        for worker in workers:
+            worker.join(300)
+    finally:
+        for worker in workers:
+            worker.kill()
     assert [worker.exitcode for worker in workers] == [0, 0]
     assert won == "won"
     assert lost.startswith("the seat of the risk was moved meanwhile: risk-")

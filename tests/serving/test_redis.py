@@ -8,8 +8,9 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis, RedisError
@@ -22,20 +23,26 @@ from openoutcry.serving.stack import CacheSettings
 
 pytestmark = pytest.mark.skipif(not shutil.which("redis-server"), reason="redis-server is not installed")
 Start = Callable[..., subprocess.Popen[bytes]]
+Connect = Callable[[float], Answers]
 
 
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine is no slow server: let Redis take its time, and one that stands still cost no more than this."""
-    monkeypatch.setattr(cache, "BUDGET", 2.0)
-    monkeypatch.setattr(stores, "BUDGET", 2.0)
+    """A busy machine is no slow server: let Redis take its time, and let no pause after a failure end by itself."""
+    monkeypatch.setattr(cache, "BUDGET", 60.0)
+    monkeypatch.setattr(cache, "REST", 600.0)
+    monkeypatch.setattr(stores, "BUDGET", 30.0)
 
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    """A port that nobody else is given meanwhile: below those that systems choose, and of this process's own few."""
+    first = 20_000 + os.getpid() % 200 * 60
+    for number in range(first, first + 60):
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", number))
+            return number
+    raise AssertionError(f"no port is free from {first} on")
 
 
 @pytest.fixture
@@ -46,14 +53,17 @@ def start(port: int, tmp_path: Path) -> Iterator[Start]:
     def begin(*options: str) -> subprocess.Popen[bytes]:
         line = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
         started.append(subprocess.Popen([*line, *options], stdout=subprocess.DEVNULL))
-        client = Redis(port=port)
-        for _ in range(600):
-            try:
-                client.ping()  # pyright: ignore[reportUnknownMemberType]  # its options are not typed
-                break
-            except RedisError:
-                time.sleep(0.05)
-        client.close()
+        told: dict[str, Any] = {}
+        with Redis(port=port) as client:
+            deadline = time.monotonic() + 120
+            while not told:
+                assert started[-1].poll() is None, "redis-server ended"
+                assert time.monotonic() < deadline, "redis-server does not answer"
+                try:
+                    told = client.info()  # pyright: ignore[reportUnknownMemberType]  # its options are not typed
+                except RedisError:
+                    time.sleep(0.05)
+        assert told["process_id"] == started[-1].pid, "another Redis has the port"
         return started[-1]
 
     yield begin
@@ -63,10 +73,24 @@ def start(port: int, tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def answers(port: int, tmp_path: Path) -> Iterator[Answers]:
-    made = Answers(store_of(CacheSettings(store=f"redis://127.0.0.1:{port}/0"), tmp_path), 60)
-    yield made
-    made.close()
+def connect(port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
+    """Answers at the port, which wait so many seconds for a server that stands still."""
+    made: list[Answers] = []
+
+    def connected(seconds: float) -> Answers:
+        with monkeypatch.context() as brief:
+            brief.setattr(stores, "BUDGET", seconds)
+            made.append(Answers(store_of(CacheSettings(store=f"redis://127.0.0.1:{port}/0"), tmp_path), 60))
+        return made[-1]
+
+    yield connected
+    for answers in made:
+        answers.close()
+
+
+@pytest.fixture
+def answers(connect: Connect) -> Answers:
+    return connect(stores.BUDGET)
 
 
 async def ask() -> bytes:
@@ -165,21 +189,22 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_a_server_that_stands_still_costs_its_budget_once(
-    start: Start, answers: Answers, looked: list[str]
+    start: Start, answers: Answers, connect: Connect, looked: list[str]
 ) -> None:
-    process = start()
+    process, hasty = start(), connect(2.0)
     assert await sources(answers, "ab") == ["model", "model"]
     with stopped(process):
-        assert await sources(answers, "a" * 50) == ["model"] * 50
+        assert await sources(hasty, "a" * 50) == ["model"] * 50
     assert looked == ["a", "b", "a"]
-    assert answers.counts["bypassed"] == 50
-    rested(answers)
-    assert await sources(answers, "b") == ["cache"]
+    assert hasty.counts["bypassed"] == 50
+    rested(hasty)
+    assert await sources(hasty, "b") == ["cache"]
 
 
 async def test_many_at_once_wait_for_a_server_that_stands_still_together(
-    start: Start, answers: Answers, looked: list[str]
+    start: Start, connect: Connect, looked: list[str]
 ) -> None:
+    answers = connect(0.5)
     with stopped(start()):
         given = await asyncio.gather(*(answers.get_or_ask(f"k{i}", ask, keep=True) for i in range(500)))
     assert [source for _, source in given] == ["model"] * 500

@@ -60,7 +60,8 @@ class Deploy:
 async def test_a_bad_champion_goes_back_by_itself_under_traffic(home: Path, fault: str) -> None:
     deploy = Deploy()
     with Faulty(brain=deploy) as server:
-        at = RolloutBench(home, server.url, ("risk",), "seconds = 3.0", datetime.now(UTC))
+        seconds = "seconds = 60.0" if fault == "not JSON" else "seconds = 10.0"
+        at = RolloutBench(home, server.url, ("risk",), seconds, datetime.now(UTC))
         champion = at.champion("risk", "w1")
         with Desk(at.settings) as desk:
             before = await asked(desk, 2)

@@ -1,5 +1,7 @@
 """A seat: who takes over when a model fails, and what it is shown."""
 
+import asyncio
+
 import pytest
 from pydantic_ai.messages import (
     ModelMessage,
@@ -22,7 +24,7 @@ from openoutcry.serving.asking.guard import LeftAlone, NoPlace, NoTime
 from openoutcry.serving.asking.replicas import LeftOut, NotRunning
 from openoutcry.serving.seat import Barred, Seat, Tried
 from openoutcry.serving.transport import Refused, Reply
-from tests.serving.bench import bench
+from tests.serving.bench import Ahead, bench
 from tests.serving.faulty import Faulty
 
 ASKED = ModelRequestParameters()
@@ -96,12 +98,26 @@ async def test_who_took_over_keeps_the_seat_and_sees_only_its_own_words() -> Non
     assert (response.provider_details or {})[DEGRADED] == "new died"
 
 
-async def test_who_stands_in_gets_time_though_all_before_it_hang() -> None:
+async def test_who_stands_in_gets_time_though_all_before_it_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 1,000 s the first has 880, for 60 are left for each behind it; the second 90 of what is left; and house rules
+    what the others leave.
+    """
+    monkeypatch.setattr(deadline, "SPARED", 60.0)
+    ahead = Ahead(monkeypatch)
     with Faulty("hangs") as server:
-        slow = [bench(server, seconds=60.0).model(name=name) for name in ("new", "old")]
+        desks = [bench(server, seconds=6000.0) for _ in "ab"]
+        slow = [desk.model(name=name) for desk, name in zip(desks, ("new", "old"), strict=True)]
         seat = Seat("risk", lambda: [*slow, model("house", "rules")])
-        async with within(8.0):
-            response = await seat.request([QUESTION], None, ASKED)
+
+        async def asked() -> ModelResponse:
+            async with within(1000.0):
+                return await seat.request([QUESTION], None, ASKED)
+
+        asking = asyncio.create_task(asked())
+        await ahead.push(881, once=lambda: len(server.asked) == 1)
+        await ahead.push(91, once=lambda: len(server.asked) == 2)
+        response = await asking
+    assert [desk.outcomes for desk in desks] == [["ModelTooSlow"]] * 2
     assert response.text == "rules"
     assert (response.provider_details or {})[DEGRADED].startswith("new: expected an answer")
 

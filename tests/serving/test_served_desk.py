@@ -83,7 +83,7 @@ async def test_a_whole_desk_is_answered_by_the_model(ask_desk: Ask) -> None:
 
 async def test_a_desk_whose_server_dies_is_answered_by_house_rules(ask_desk: Ask) -> None:
     with Faulty(brain=plays) as server:
-        desk = bench(server, seconds=2.0)
+        desk = bench(server)
 
         def dies(body: dict[str, Any]) -> Answer:
             return FAULTS["hangs"] if len(server.asked) > 2 else plays(body)

@@ -19,13 +19,13 @@ from openoutcry.serving.roster import Roster, State
 from openoutcry.serving.running import addresses, control, processes
 from openoutcry.serving.stack import Served
 from openoutcry.serving.transport import Transport
-from tests.serving.test_supervisor import QUICK, only, silent, until
+from tests.serving.test_supervisor import QUICK, WAIT, only, silent, until
 
 Rig = Any
 
 
 def up(rig: Rig) -> Roster:
-    return control.up(stack.load(str(rig.stack(m="socket = true"))), rig.home, 30, silent, QUICK)
+    return control.up(stack.load(str(rig.stack(m="socket = true"))), rig.home, WAIT, silent, QUICK)
 
 
 def test_it_serves_there_comes_again_there_and_nobody_else_reaches_it(rig: Rig) -> None:
@@ -36,7 +36,7 @@ def test_it_serves_there_comes_again_there_and_nobody_else_reaches_it(rig: Rig) 
     before = up(rig).replicas[0]
     assert (before.state, before.url) == (State.READY, f"unix://{at}")
     assert (at.is_socket(), stat.S_IMODE(at.stat().st_mode) & 0o077) == (True, 0)
-    assert asyncio.run(Transport().get(before.url, "/v1/models", 5)).status == 200
+    assert asyncio.run(Transport().get(before.url, "/v1/models", 60)).status == 200
     assert (rig.home / "stack/targets.json").read_text() == "[]"
     os.kill(before.pid, signal.SIGKILL)
     until(lambda: only(rig).state is State.READY and only(rig).pid != before.pid, "it does not come again")

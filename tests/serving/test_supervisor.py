@@ -21,9 +21,9 @@ from openoutcry.serving.running.keeper import Pace
 
 QUICK = Pace(
     look=0.05,
-    patience=5,
-    start=20,
-    warm=5,
+    patience=20,
+    start=120,
+    warm=60,
     pause=0.05,
     longest=0.2,
     tries=3,
@@ -33,7 +33,7 @@ QUICK = Pace(
     sweep=0.3,
     scale=0.2,
 )
-WAIT = 30
+WAIT = 120
 
 
 class Rig(Protocol):
@@ -224,9 +224,10 @@ def test_changed_weights_count_from_the_next_up(rig: Rig) -> None:
 
 
 def test_a_replica_drains_before_it_is_stopped(rig: Rig) -> None:
-    before = up(rig, rig.stack(m="", other="")).replicas[0]
+    pace = QUICK.model_copy(update={"drain": 300})
+    before = up(rig, rig.stack(m="", other=""), pace).replicas[0]
     rig.mood("busy")
-    up(rig, rig.stack(other=""), wait=0)
+    up(rig, rig.stack(other=""), pace, wait=0)
     until(lambda: roster.read(rig.home).replicas[0].state is State.DRAINING, "it does not drain")
     rig.looked(10, "/metrics")
     assert psutil.pid_exists(before.pid)

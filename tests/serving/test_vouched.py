@@ -202,4 +202,4 @@ async def test_a_seat_written_by_hand_is_answered_by_house_rules(
     assert f"house rules stood in for {name} (risk): {name} has no record of the gate for the risk" in report.notice
     from openoutcry.serving.transport import Transport
 
-    assert json.loads((await Transport().get(url, "/calls", 5)).body) == []
+    assert json.loads((await Transport().get(url, "/calls", 60)).body) == []
