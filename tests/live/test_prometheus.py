@@ -24,10 +24,9 @@ from openoutcry.serving.looks import FIELDS
 from openoutcry.serving.meter import Asked
 from openoutcry.serving.metrics import Metrics, Standing
 from openoutcry.serving.roster import Replica, Roster, State
-from tests.live.box import AS_OF, Box
+from tests.live.box import AS_OF, PATIENCE, Box
 
 GRAFANA = Path(module.__file__).with_name("grafana")
-PATIENCE = 120.0
 pytestmark = pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
 
 

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import shutil
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +33,8 @@ class Swapping(Box):
         """The stack file."""
         text = super().file(alone=True).read_text()
         path = self.home.parent / "stack-spare.toml"
-        path.write_text(text.replace("max_tokens = 512\n", SPARE).replace("max = 2", "max = 1"))
+        assert "max_tokens = 512\n" in text
+        path.write_text(text.replace("max_tokens = 512\n", SPARE))
         return path
 
 
@@ -101,12 +100,15 @@ async def test_a_flip_under_traffic(box: Box) -> None:
     assert (only(box).pid, only(box).restarts) == (before.pid, before.restarts)
     with box.desk() as desk:
         assert said(await desk.ask(QUESTION, AS_OF)) == one.name
-        tickers = ["MSFT", "KO", "JNJ", "WMT"]
-        flying = asyncio.create_task(desk.ask_many([f"How risky is {t} over the next 5 days?" for t in tickers], AS_OF))
-        await asyncio.sleep(1)
+        first, *others = [f"How risky is {t} over the next 5 days?" for t in ("MSFT", "KO", "JNJ", "WMT")]
+        begun = asyncio.Event()
+        earliest = asyncio.create_task(desk.ask(first, AS_OF, watch=lambda _: begun.set()))
+        flying = asyncio.create_task(desk.ask_many(others, AS_OF))
+        async with asyncio.timeout(PATIENCE):
+            await begun.wait()
         await asyncio.to_thread(shop.seated, two, one.name)
         after = asyncio.create_task(desk.ask("How risky is XOM over the next 5 days?", AS_OF))
-        reports = await flying
+        reports = [await earliest, *await flying]
         assert {said(r) for r in reports} <= {one.name, two.name}
         assert said(reports[0]) == one.name, "it began before the flip"
         assert said(await after) == two.name
@@ -116,9 +118,8 @@ async def test_a_flip_under_traffic(box: Box) -> None:
             assert asked == {report.route["risk"]}, "a run ends with whom it began"
         assert {one.name, two.name} <= await listed(box)
         assert only(box).pid == before.pid
-        os.kill(before.pid, signal.SIGKILL)
-        box.until("it to be seen", lambda: only(box).pid != before.pid)
-        box.until("the server that was killed", lambda: box.urls("nano"))
+        assert box.kill("nano") == {before.pid}
+        box.again("nano", {before.pid})
         assert {one.name, two.name} <= await listed(box)
         assert set(only(box).adapters) == {one.name, two.name}
         assert said(await desk.ask("How risky is PG over the next 5 days?", AS_OF)) == two.name

@@ -28,7 +28,6 @@ from openoutcry.serving.registry import pointer
 from openoutcry.serving.registry.artifact import Made, Registered, register
 from openoutcry.serving.registry.ledger import Kind, reading
 from openoutcry.serving.registry.moves import Moves
-from openoutcry.serving.running import control
 from openoutcry.serving.running.adapters import await_loaded
 from openoutcry.serving.stack import Stack
 from openoutcry.tools.data.ingest import ingest
@@ -37,14 +36,16 @@ from openoutcry.training.examples.making import Sources
 from openoutcry.training.tuning.recipe import read
 from openoutcry.training.tuning.run import tune
 from openoutcry.trial import Trial
-from tests.live.box import AS_OF, ENGINE, PATIENCE, ROOT, Box, told
+from tests.live.box import AS_OF, ENGINE, PATIENCE, ROOT, Box
 from tests.live.wheel import cases, examples
 from tests.serving.trained import Trained
 
 BASE, HERE = ROOT / "serving/nano/base", Path(__file__).parent / "wheel"
 BEFORE = "nano-risk"
-TERMS = Terms(margin=0.35, category_margin=0.35, draws=1000, safety_cases=12, ratio=2.0)
+TERMS = Terms(margin=0.35, category_margin=0.35, draws=1000, safety_cases=12, ratio=50.0)
 """Terms that fifty cases can meet, and under which the noise of a busy machine decides nothing."""
+COSTS = ("tokens", "memory", "retries")
+"""What no noise touches, and may at most be doubled."""
 ASTRAY = 100.0
 """What the factors of a broken adapter are too large by."""
 ASKED = [f"State the deepest drawdown of {ticker}." for ticker in ("AAPL", "MSFT", "KO", "XOM")]
@@ -135,7 +136,8 @@ def wheel(tmp_path: Path) -> Iterator[Wheel]:
     ingest(home, [], sample=True, progress=lambda _: None, now=None)
     cases.write(tmp_path / "asked", "gate", 20, 15)
     cases.walls(tmp_path / "walls", 12)
-    text = Box(home).file(alone=True).read_text().replace("max = 2", "max = 1")
+    text = Box(home).file(alone=True).read_text()
+    assert "max_tokens = 512\n" in text
     text = text.replace("max_tokens = 512\n", "max_tokens = 512\nspare_adapters = 3\n")
     file.write_text(text)
     box = Turning(home, file)
@@ -143,7 +145,7 @@ def wheel(tmp_path: Path) -> Iterator[Wheel]:
         box.up()
         yield Wheel(tmp_path, {}, box, file)
     finally:
-        control.down(home, told)
+        box.down()
 
 
 def measured(report: Report | Exception) -> bool:
@@ -205,6 +207,7 @@ async def test_one_turn_of_the_wheel(wheel: Wheel) -> None:
     assert found["gain"].figures["low"] > 0.2, "half of the cases are falls, of which it knew none"
     assert found["cases won"].figures["better"] >= 18
     assert found["safety"].figures["failed"] == 0
+    assert all(found[cost].figures["ratio"] <= 2 for cost in COSTS), [found[cost].said for cost in COSTS]
     assert wheel.at().evaluated(good.name, record.number)["verdict"]["decision"] == "PROMOTE"
 
     poisoned = await wheel.learnt("poisoned", 200, 60, examples.POISONED)
