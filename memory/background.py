@@ -68,4 +68,5 @@ class Background:
         except Stopped:
             return
         except (OutcryError, RuntimeError, ValueError, OSError) as error:
-            log.warning("memories were not embedded anew", reason=str(error))
+            with contextlib.suppress(ValueError):  # whoever read what is logged may have left meanwhile
+                log.warning("memories were not embedded anew", reason=str(error))

@@ -224,6 +224,18 @@ def sync(table: Path, since: int) -> None:
             _sync(Path(folder))
 
 
+def size(folder: Path) -> int:
+    """Bytes on disk in a folder; what goes away while they are counted counts for nothing."""
+    return sum(_size(Path(at, name)) for at, _, files in os.walk(folder) for name in files)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def _written(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns

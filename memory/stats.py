@@ -7,9 +7,9 @@ from typing import Any
 
 from openoutcry.memory import indices
 from openoutcry.memory.arrow import Rows, compute
-from openoutcry.memory.folder import Folder
+from openoutcry.memory.folder import Folder, size
 from openoutcry.memory.record import Trust
-from openoutcry.memory.table import Name, dimension_of
+from openoutcry.memory.table import Name, dimension_of, name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,11 @@ class Stats:
 
 def stats(folder: Folder) -> Stats:
     """The stats of the table in force; all zero where nothing was remembered yet."""
-    name = folder.name()
-    if name is None:
-        return Stats()
-    return folder.reading(lambda table: _of(folder, name, table), Stats())
+    return folder.reading(lambda table: _of(folder, table), Stats())
 
 
-def _of(folder: Folder, name: Name, table: Any) -> Stats:
+def _of(folder: Folder, table: Any) -> Stats:
+    name = name_of(table)
     rows: Rows = table.search().select(["kind", "trust", "ticker", "known_at"]).to_arrow()
     span = compute().min_max(rows["known_at"]).as_py()
     trust = {Trust(int(level)).name.lower(): count for level, count in _counted(rows["trust"]).items()}
@@ -62,7 +60,7 @@ def _of(folder: Folder, name: Name, table: Any) -> Stats:
         tickers=len(rows["ticker"].unique()),
         oldest=span["min"],
         newest=span["max"],
-        size=sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file()),
+        size=size(folder.path),
         schema=name.schema,
         space=name.space,
         dimension=dimension_of(table),

@@ -17,7 +17,7 @@ from openoutcry.memory.rebuild import Rebuild, migrate
 from openoutcry.memory.recall import Hit, newest, recall
 from openoutcry.memory.record import Kind, Memory
 from openoutcry.memory.stats import Stats, stats
-from openoutcry.memory.table import FIELDS, NO_SPACE, SCHEMA, Name, memories, quoted
+from openoutcry.memory.table import FIELDS, NO_SPACE, SCHEMA, Name, memories, name_of, quoted
 from openoutcry.memory.vectors import Vectors
 from openoutcry.memory.wanted import Wanted, both, known_by, one_of
 from openoutcry.memory.writer import Writer
@@ -75,7 +75,12 @@ class Store:
             return []
         vector = self._direction(wanted) if name.space == self._space(wanted) else None
         self._background.begin()
-        return self._folder.reading(lambda table: recall(table, wanted, vector, skill, self._pool), list[Hit]())
+
+        def best(table: Any) -> list[Hit]:
+            fits = name_of(table).space == name.space  # another may be in force by now
+            return recall(table, wanted, vector if fits else None, skill, self._pool)
+
+        return self._folder.reading(best, list[Hit]())
 
     def _space(self, wanted: Wanted) -> str:
         return self._vectors.space if wanted.mode != "text" and wanted.text.strip() else ""

@@ -113,6 +113,14 @@ def quoted(values: Iterable[str]) -> str:
     return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
 
 
+def name_of(table: Any) -> Name:
+    """The name of an open table. Raises ValueError where it is none of memories."""
+    name = Name.parse(table.name)
+    if name is None:
+        raise ValueError(f"expected a table of memories, got {table.name!r}")
+    return name
+
+
 def dimension_of(table: Any) -> int:
     """How many numbers a vector of the table has."""
     return int(table.schema.field("vector").type.list_size)

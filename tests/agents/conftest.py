@@ -31,6 +31,23 @@ def make_desk(sample_home: Path, tmp_path: Path) -> Iterator[MakeDesk]:
 
 
 @pytest.fixture
+def hurry() -> Callable[[Desk, str], None]:
+    """Give one role of a desk a second to answer, and everybody else as long as it takes."""
+
+    def hurried(desk: Desk, role: str) -> None:
+        team: Any = desk.team
+        ask = team._ask
+
+        async def asked(who: str, *rest: Any) -> Any:
+            team._deadline = 1.0 if who == role else 600.0
+            return await ask(who, *rest)
+
+        team._ask = asked
+
+    return hurried
+
+
+@pytest.fixture
 def desk(make_desk: MakeDesk) -> Desk:
     """The house in every seat."""
     return make_desk()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
@@ -82,11 +83,12 @@ def test_no_future_row_reaches_any_prompt(dated: Path, offset: int, question: st
     with Desk.open(home=dated) as desk:
         report = desk.ask_sync(question, str(as_of))
         everything = json.dumps([c.prompt for c in desk.load(report.run).calls]) + report.model_dump_json()
+    unhashed = re.sub(r"\b(?=\d*[a-f])[0-9a-f]{12,}\b", "", everything)  # a hash may hold any number
     assert "canary" in everything
     for later in range(offset + 1, DAYS):
         assert f"canary{later:04}" not in everything
         assert later == offset + 1 or str(FIRST + timedelta(days=later)) not in everything  # the clock, in UTC
-        assert later not in FILED or str(7_000_000 + later) not in everything
+        assert later not in FILED or str(7_000_000 + later) not in unhashed
         assert later % 30 or f"[{5000 + later}.0" not in everything
     assert str(as_of) in everything
 

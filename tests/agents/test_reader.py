@@ -74,7 +74,7 @@ def reads_as(answers: list[dict[str, Any]]) -> FunctionModel:
 
 async def read_with(model: FunctionModel) -> tuple[Reading | None, list[Call]]:
     calls: list[Call] = []
-    team = Team({**house_models(), "reader": model}, deadline=5)
+    team = Team({**house_models(), "reader": model}, deadline=120)
     return await team.read("AAPL", DOCUMENT, calls), calls
 
 

@@ -18,10 +18,11 @@ def browse(tmp_path: Path) -> Browse:
         pytest.skip("no chromium here")
 
     def opened(url: str) -> tuple[str, str]:
-        switches = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
-        switches += " disable-component-update disable-sync virtual-time-budget=8000 enable-logging=stderr v=0 dump-dom"
+        switches = "headless no-sandbox disable-gpu disable-dev-shm-usage disable-quic no-first-run disable-sync"
+        switches += " disable-background-networking disable-component-update"
+        switches += " virtual-time-budget=8000 enable-logging=stderr v=0 dump-dom"
         command = [str(CHROMIUM), *(f"--{s}" for s in switches.split()), f"--user-data-dir={tmp_path / 'profile'}", url]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
         return done.stdout, done.stderr
 
     return opened

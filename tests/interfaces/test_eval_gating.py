@@ -128,7 +128,7 @@ def test_the_plan_says_what_the_look_can_see_and_why_it_may_not_begin(outcry: Ru
     (broken := tmp_path / "home" / "evals" / "mine-of-another-version").mkdir()
     (broken / "plan.json").write_text("{}")  # the newest
     assert "of mine, then" in (again := " ".join(outcry(*GATE, "--plan").stdout.split()))
-    assert re.search(r"; about \d+ s, by an earlier run of mine", again)
+    assert re.search(r"; about [\d.]+ (s|min|h), by an earlier run of mine", again)
 
 
 def test_a_look_needs_a_seat(outcry: Run) -> None:

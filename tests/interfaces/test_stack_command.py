@@ -55,7 +55,7 @@ def test_up_says_which_failed_and_why(rig: Any, outcry: Any) -> None:
     found = outcry("up", "--wait", "0.5")
     assert isinstance(found.exception, ModelUnreachable)
     assert str(found.exception).startswith("expected 1 replicas ready, got 0 in time")
-    found = outcry("up", "--wait", "60")
+    found = outcry("up", "--wait", "600")
     assert str(found.exception).startswith(
         "expected every replica to come up, but m-0 ended again and again: ValueError: the weights are torn; "
     )

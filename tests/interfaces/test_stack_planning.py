@@ -38,7 +38,8 @@ shape = { parameters = 1e8, layers = 12, hidden = 768, heads = 12, kv_heads = 12
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty folder, without settings, and no hub's cache."""
+    """An empty folder, without settings, and no hub's cache; a look waits as long as it takes."""
+    monkeypatch.setattr("openoutcry.serving.looks.look.__defaults__", (60.0,))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))

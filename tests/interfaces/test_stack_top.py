@@ -75,6 +75,7 @@ def home(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Ite
     """A stack with a replica that is ready, one that answers nothing, and one that is being started."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr("openoutcry.serving.running.watching.PATIENCE", 60.0)
     (tmp_path / "stack.toml").write_text(STACK)
     made = tmp_path / "home"
     environment = {"PATH": "", **processes.marks(made)}

@@ -1,6 +1,7 @@
 """A deterministic embedder of word stems, and memories made from a few words."""
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -22,7 +23,8 @@ from openoutcry.memory.table import SCHEMA, Name
 class HashingEmbedder:
     """The sum of one random direction a word, brought to length 1; *salt* makes another space of it.
 
-    `embedded` counts the texts so far, and `slow` is how long a call takes more, in seconds.
+    `embedded` counts the texts so far, and `slow` is how long a call takes more, in seconds. A call of several texts
+    waits for `gate` once `free` of them went through, so that a test says how far a rebuild has come.
     """
 
     name = "hashing"
@@ -33,6 +35,8 @@ class HashingEmbedder:
         self.salt = salt
         self.embedded = 0
         self.slow = 0.0
+        self.gate: threading.Event | None = None
+        self.free = 0
 
     def _word(self, word: str) -> NDArray[np.float32]:
         seed = int.from_bytes(hashlib.sha256(f"{self.salt}{word}".encode()).digest()[:8])
@@ -42,6 +46,10 @@ class HashingEmbedder:
         """Shape (n, dimension); the zero vector for a text without words."""
         self.embedded += len(texts)
         rows = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        if len(texts) > 1 and self.gate is not None:
+            if self.free == 0:
+                self.gate.wait(300)
+            self.free -= 1
         if self.slow:
             time.sleep(self.slow)
         for row, text in zip(rows, texts, strict=True):

@@ -73,7 +73,7 @@ def lived(code: str, folder: Path, life: int, lines: int, seconds: float) -> lis
     first = [process.stdout.readline() for _ in range(lines)]
     time.sleep(seconds)
     process.kill()
-    said, errors = process.communicate(timeout=60)
+    said, errors = process.communicate(timeout=300)
     assert "Traceback" not in errors, errors
     whole = "".join(first) + said
     return [line.split() for line in whole.splitlines(keepends=True) if line.endswith("\n")]

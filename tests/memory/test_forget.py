@@ -145,21 +145,23 @@ def test_a_forget_during_a_compaction_holds(
 
     def slow(table: object, progress: Callable[[str], None]) -> None:
         begun.set()
-        go_on.wait(20)
+        go_on.wait(300)
         build(table, progress)
 
     monkeypatch.setattr(indices, "build", slow)
     compacting = threading.Thread(target=store.compact, args=(print,))
     compacting.start()
-    assert begun.wait(20)
+    assert begun.wait(300)
     forgetting_thread = threading.Thread(target=other.forget, args=("gazette",))
     forgetting_thread.start()
     while not (tmp_path / "memory" / "forgetting").exists():
+        assert forgetting_thread.is_alive()
         forgetting_thread.join(0.01)
     assert [m.id for m in store.find()] in (["mem-o"], ["mem-d", "mem-f", "mem-l", "mem-o"])
     go_on.set()
-    compacting.join(30)
-    forgetting_thread.join(30)
+    compacting.join(300)
+    forgetting_thread.join(300)
+    assert not compacting.is_alive() and not forgetting_thread.is_alive()
     assert [m.id for m in open_store().find()] == ["mem-o"]
     assert files_with(tmp_path, CANARY) == []
 

@@ -1,8 +1,9 @@
 """Two migrations by one mechanism: another model, another schema; nothing lost, nothing compared across spaces."""
 
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def renamed(rows: Rows) -> Rows:
 
 def settled(store: Store, space: str) -> None:
     """Wait until the table in force is of the space."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 300
     while store.stats().space != space:
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -64,14 +65,49 @@ def test_another_model_embeds_anew_in_the_background(open_store: Open, memory: M
 
 
 def test_a_query_is_never_compared_with_another_space(open_store: Open, memory: Make, embedder: Embedders) -> None:
-    open_store().add([memory("margins fell")])
+    open_store().add([memory("margins fell"), memory("sales rose")])
     new = embedder("b", dimension=8)
-    new.slow = 0.5
+    new.gate = threading.Event()
     store = open_store(new)
     for mode in ("hybrid", "vector", "text"):
         hits = ask(store, mode=mode)
         assert [h.vector_rank for h in hits] == [None]
+    new.gate.set()
     store.close()
+
+
+def test_a_table_put_in_force_while_a_query_is_embedded_is_not_compared_with_it(
+    open_store: Open, memory: Make, embedder: Embedders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = embedder()
+    store = open_store(used)
+    store.add([memory("margins fell")])
+    embed = used.embed
+
+    def meanwhile(texts: Sequence[str]) -> Any:
+        open_store(embedder("b")).reembed(lambda _: None)
+        return embed(texts)
+
+    monkeypatch.setattr(used, "embed", meanwhile)
+    assert [(h.vector_rank, h.text_rank) for h in ask(store)] == [(None, 1)]
+
+
+def test_what_goes_while_it_is_counted_is_left_out_of_the_size(
+    store: Store, memory: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store.add([memory("margins fell")])
+    size = store.stats().size
+    (tmp_path / "memory" / "gone").symlink_to("nowhere")
+    (tmp_path / "memory" / "going").mkdir()
+    listed = os.scandir
+
+    def vanished(path: Any) -> Any:
+        if Path(path).name == "going":
+            raise FileNotFoundError(path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", vanished)
+    assert store.stats().size == size > 0
 
 
 def test_reembedding_goes_on_from_where_it_stopped(
@@ -80,16 +116,17 @@ def test_reembedding_goes_on_from_where_it_stopped(
     monkeypatch.setattr(rebuild, "EMBEDDED", 10)
     open_store().add([memory(f"row {i}") for i in range(100)])
     new = embedder("b")
-    new.slow = 0.5
     store = open_store(new)
+    new.gate, new.free = store._background._stop, 2  # pyright: ignore[reportPrivateUsage]  # the third batch awaits it
     ask(store)
+    until = time.monotonic() + 300
     while (store.stats().reembedding or (0, 0))[0] < 20:
-        assert store.stats().space != new.space, "it is through already"
+        assert time.monotonic() < until
         time.sleep(0.01)
     store.close()
     done = new.embedded
     part, total = Store.open(tmp_path / "memory", None, lambda _: None).stats().reembedding or (0, 0)
-    assert 20 <= part < 100
+    assert 20 <= part <= 30
     assert total == 100
     again = embedder("b")
     said: list[str] = []
@@ -157,11 +194,11 @@ def test_close_stops_the_background_promptly(
     monkeypatch.setattr(rebuild, "EMBEDDED", 5)
     open_store().add([memory(f"row {i}") for i in range(100)])
     new = embedder("b")
-    new.slow = 0.5
     store = open_store(new)
+    new.gate = store._background._stop  # pyright: ignore[reportPrivateUsage]  # every batch awaits it
     ask(store)
     store.close()
-    assert new.embedded < 100, "it went on to the end"
+    assert new.embedded <= 6, "it went on after the batch at hand"
     assert not [t for t in threading.enumerate() if t.name == "re-embedding"]
 
 

@@ -138,7 +138,7 @@ print(sum(store.add([make_memory(f"row {sys.argv[3]} {i}"), make_memory("said by
 """
     command = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / "memory")]
     running = [subprocess.Popen([*command, str(n)], stdout=subprocess.PIPE, text=True) for n in range(3)]
-    added = [int(process.communicate(timeout=100)[0]) for process in running]
+    added = [int(process.communicate(timeout=300)[0]) for process in running]
     assert len(open_store().find()) == sum(added) == 31
 
 

@@ -182,7 +182,7 @@ def test_nothing_is_reached_for(home: Path, tmp_path: Path) -> None:
     if not without_network():
         pytest.skip("this system does not allow a namespace of one's own")
     command = [sys.executable, "-m", "openoutcry.cli", "--home", str(home), "ask", RISK, "--as-of", "2022-06-30"]
-    done = subprocess.run([*without_network(), *command], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([*without_network(), *command], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     assert "AAPL" in done.stdout
 

@@ -210,8 +210,9 @@ def test_an_endpoint_without_weights_here_is_known_by_name_and_address(
 
 
 def test_memory_is_that_of_the_server_under_an_adapter(
-    trial: Callable[..., Trial], serving: Callable[[str], int]
+    trial: Callable[..., Trial], serving: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("openoutcry.trial.LOOK", 3600.0)
     serving("big")
     one = trial()
     held = one.memory("big-risk")
@@ -231,13 +232,14 @@ def test_memory_is_looked_at_now_and_then_and_only_the_first_look_is_waited_for(
     assert one.memory("big") == 0
     monkeypatch.setattr("openoutcry.trial.LOOK", 0.0)
     assert one.memory("big") == 0, "the second look goes on beside the work"
-    assert any(one.memory("big") or sleep(0.01) for _ in range(1000))
+    assert any(one.memory("big") or sleep(0.01) for _ in range(12_000))
     assert one.memory("big") > 32 * 2**20
 
 
 def test_a_lineup_holds_what_its_models_servers_hold(
-    trial: Callable[..., Trial], serving: Callable[[str], int]
+    trial: Callable[..., Trial], serving: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("openoutcry.trial.LOOK", 3600.0)
     serving("big")
     one = trial()
     assert lineup("tried", {"risk": "big-risk"}, one).memory() == one.memory("big")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -198,15 +198,19 @@ def returns_of(seed: int, n: int = 400) -> Values:
 
 @settings(max_examples=12)
 @pytest.mark.parametrize("method", METHODS)
+@example(seed=10, cut=75)
+@example(seed=0, cut=78)
+@example(seed=0, cut=60)
 @given(seed=st.integers(0, 500), cut=st.integers(1, 79))
 def test_later_data_change_no_earlier_var(method: Any, seed: int, cut: int) -> None:
     returns = returns_of(seed)
     other = returns.copy()
-    other[-80 + cut :] = np.random.default_rng(seed + 1).normal(-0.02, 0.05, 80 - cut)
+    other[-80 + cut :] = np.random.default_rng(seed + 1).uniform(-0.5, -0.3, 80 - cut)
     first, second = (rolling_var(r, 200, 80, 0.95, method) for r in (returns, other))
     assert first[: cut + 1].tolist() == second[: cut + 1].tolist()
-    # A GARCH may be fitted without a memory.
-    assert cut == 79 or method == "garch" or first[cut + 1 :].tolist() != second[cut + 1 :].tolist()
+    # At 95 % the worst eleven of 200 days decide, and up to this cut the last forecast sees more losses than that; a
+    # GARCH may be fitted without a memory.
+    assert cut > 60 or method == "garch" or first[cut + 1 :].tolist() != second[cut + 1 :].tolist()
     # ... and of the test's first day alone, the same forecast:
     shorter = rolling_var(returns[: len(returns) - 79], 200, 1, 0.95, method)
     assert shorter[0] == pytest.approx(first[0], rel=1e-12)

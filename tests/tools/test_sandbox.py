@@ -3,13 +3,14 @@
 import hashlib
 import json
 import os
-import resource
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import pytest
 
 from openoutcry.core.errors import SqlRefused
 from openoutcry.tools.data.hardened import Limits, connect
-from openoutcry.tools.data.sandbox import MAX_ROWS, Sandbox, SandboxRows
+from openoutcry.tools.data.sandbox import MAX_ROWS, READY, SECONDS, Sandbox, SandboxRows
 from openoutcry.tools.data.statement import MAX_CHARACTERS, Gate, check
 from openoutcry.tools.data.worker import Request, answer
 
@@ -347,6 +348,38 @@ BOMBS = [
 ]
 
 
+THROW = """
+import json, resource, sys, time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from openoutcry.core.errors import SqlRefused
+from openoutcry.tools.data.sandbox import Sandbox
+
+def outcome(sql):
+    start = time.monotonic()
+    try:
+        said = sandbox.run(sql, json.loads(sys.argv[2])).sha256
+    except SqlRefused as error:
+        said = str(error)
+    return time.monotonic() - start, said
+
+def most():
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+
+before = most()
+with Sandbox(Path(sys.argv[1])) as sandbox, ThreadPoolExecutor(2) as pool:
+    seconds, outcomes = zip(*pool.map(outcome, json.load(sys.stdin)))
+children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print(json.dumps({"seconds": seconds, "outcomes": outcomes, "own": most() - before, "children": children}))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction] -- pytest finds it
+    """What is to succeed may wait for its processor; the bound has tests of its own."""
+    monkeypatch.setattr("openoutcry.tools.data.sandbox.SECONDS", 120.0)
+
+
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("snapshots") / "snapshot.duckdb"
@@ -431,24 +464,23 @@ def test_there_are_attacks_and_bombs_enough() -> None:
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_every_bomb_is_contained(sandbox: Sandbox) -> None:
-    def outcome(sql: str) -> tuple[float, SandboxRows | str]:
-        start = time.monotonic()
-        found = _outcome(sandbox, sql)
-        return time.monotonic() - start, found
-
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with ThreadPoolExecutor(2) as pool:
-        outcomes = list(pool.map(outcome, BOMBS))
-    assert max(seconds for seconds, _ in outcomes) < 8
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2_200_000
-    assert {"ran out of memory", "ran past 3000 ms", "stopped after 5 s"} <= {
-        bound
-        for _, text in outcomes
-        for bound in ("ran out of memory", "ran past 3000 ms", "stopped after 5 s")
-        if bound in str(text)
-    }
+def test_every_bomb_is_contained(snapshot: Path) -> None:
+    # In a process of its own, for the most memory that a process's children ever had is over all of them.
+    ran = subprocess.run(
+        [sys.executable, "-c", THROW, str(snapshot), json.dumps(VIEWS)],
+        input=json.dumps(BOMBS),
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=1200,
+        check=True,
+    )
+    found = json.loads(ran.stdout)
+    outcomes = [str(text) for text in found["outcomes"]]
+    assert not [text for text in outcomes if "\n" in text or FUTURE in text]
+    assert max(found["seconds"]) < SECONDS + 60
+    assert found["own"] < 100_000 and found["children"] < 2_200_000  # kilobytes
+    bounds = {"ran out of memory", "ran past 3000 ms", "stopped after 5 s"}
+    assert {bound for bound in bounds for text in outcomes if bound in text} == bounds
 
 
 @pytest.mark.parametrize(
@@ -509,7 +541,7 @@ def test_one_spare_is_kept_with_no_secrets_and_closing_ends_it(snapshot: Path, m
         _wait_for(lambda: _is_dead(spare))
         assert sandbox.run("SELECT 2", VIEWS).rows == ((2,),)
         assert len(set(_children()) - before) == 1
-    assert set(_children()) == before
+    assert set(_children()) <= before
     with pytest.raises(SqlRefused, match="closed"):
         sandbox.run("SELECT 1", VIEWS)
 
@@ -521,7 +553,9 @@ def test_the_spare_does_not_outlive_a_killed_parent(snapshot: Path) -> None:
         "print(Path(f'/proc/{os.getpid()}/task/{os.getpid()}/children').read_text(), flush=True)\n"
         "os.kill(os.getpid(), 9)"
     )
-    ran = subprocess.run([sys.executable, "-c", script, str(snapshot)], stdout=subprocess.PIPE, timeout=30, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", script, str(snapshot)], stdout=subprocess.PIPE, timeout=300, check=False
+    )
     (spare,) = ran.stdout.split()
     _wait_for(lambda: not _runs_worker(int(spare)))
 
@@ -534,13 +568,13 @@ def _is_dead(pid: int) -> bool:
 
 def _runs_worker(pid: int) -> bool:
     try:
-        return b"tools.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"tools.data.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
 
 
 def _wait_for(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 120
     while not done():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -556,16 +590,47 @@ def _wait_for(done: Callable[[], bool]) -> None:
         ("import os, signal; os.kill(os.getpid(), signal.SIGXCPU)", "CPU time"),
         ("raise SystemExit(3)", "ended its process"),
         ("while True: print('x' * 100_000)", "1,000,000 bytes"),
-        ("import time; time.sleep(60)", "stopped after 0.5 s"),
     ],
 )
 def test_however_a_worker_dies_the_person_reads_one_line(
     snapshot: Path, monkeypatch: pytest.MonkeyPatch, program: str, message: str
 ) -> None:
-    monkeypatch.setattr("openoutcry.tools.data.sandbox._START", program)
+    monkeypatch.setattr("openoutcry.tools.data.sandbox._START", f"import os\nos.write(1, {READY!r})\n{program}")
+    assert re.search(message, _refusal(snapshot))
+
+
+def test_a_statement_has_its_time_from_when_its_process_is_ready(
+    snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("openoutcry.tools.data.sandbox.SECONDS", 0.5)
-    with Sandbox(snapshot) as sandbox, pytest.raises(SqlRefused, match=message):
+    slow = "import os, time; time.sleep(1); "
+    monkeypatch.setattr("openoutcry.tools.data.sandbox._START", f"{slow}os.write(1, {READY!r} + b'{{}}')")
+    with Sandbox(snapshot) as sandbox:
+        assert sandbox.run("SELECT 1", VIEWS).rows == ()
+    monkeypatch.setattr("openoutcry.tools.data.sandbox._START", f"{slow}os.write(1, {READY!r}); time.sleep(600)")
+    assert _refusal(snapshot) == "The statement was stopped after 0.5 s: read fewer rows."
+
+
+@pytest.mark.parametrize(
+    ("program", "met"),
+    [
+        ("print('nonsense')", "ended before it was ready"),
+        ("raise SystemExit(3)", "ended before it was ready"),
+        ("import time; time.sleep(600)", "was not ready within 0.5 s"),
+    ],
+)
+def test_a_worker_that_is_never_ready_is_told(
+    snapshot: Path, monkeypatch: pytest.MonkeyPatch, program: str, met: str
+) -> None:
+    monkeypatch.setattr("openoutcry.tools.data.sandbox._START", program)
+    monkeypatch.setattr("openoutcry.tools.data.sandbox.START", 0.5 if "sleep" in program else 120.0)
+    assert _refusal(snapshot) == f"The statement was not run, for its process {met}: ask again."
+
+
+def _refusal(snapshot: Path) -> str:
+    with Sandbox(snapshot) as sandbox, pytest.raises(SqlRefused) as refused:
         sandbox.run("SELECT 1", VIEWS)
+    return str(refused.value)
 
 
 def test_a_second_connection_of_the_process_finds_the_settings_and_has_its_own_views(snapshot: Path) -> None:
@@ -661,7 +726,10 @@ def test_one_statement_can_be_checked_alone() -> None:
         ("DROP TABLE x", {"refused": "one SELECT"}),
     ],
 )
-def test_a_worker_answers_in_json(gate: Gate, snapshot: Path, sql: str, expected: dict[str, object]) -> None:
+def test_a_worker_answers_in_json(
+    gate: Gate, snapshot: Path, monkeypatch: pytest.MonkeyPatch, sql: str, expected: dict[str, object]
+) -> None:
+    monkeypatch.setattr("openoutcry.tools.data.worker.Limits", partial(Limits, milliseconds=600_000))
     request = Request(snapshot=str(snapshot), views=VIEWS, sql=sql, max_rows=2, max_bytes=100)
     found = json.loads(json.dumps(answer(gate, request)))
     if "refused" in expected:

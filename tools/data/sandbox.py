@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,11 @@ from openoutcry.core.errors import SqlRefused
 
 MAX_ROWS = 1_000
 MAX_BYTES = 1_000_000
+START = 60.0
 SECONDS = 5.0
+"""How long a process may take until it is ready, and a statement from then on."""
+READY = b"+"
+"""What a process says before it is given its statement, so that the statement cannot have said it."""
 
 # Isolated Python leaves out the working folder, so the package's own place is handed over.
 _START = "import sys; sys.path.append(sys.argv[1]); from openoutcry.tools.data.worker import main; main()"
@@ -86,15 +90,17 @@ class Sandbox:
 
     def _ask(self, request: bytes) -> bytes:
         worker = self._take()
-        late = threading.Event()
-        timer = threading.Timer(SECONDS, lambda: (late.set(), _kill(worker)))
-        timer.start()
         try:
-            output = _exchange(worker, request)
+            with _killed_after(worker, START) as slow:
+                said = cast(IO[bytes], worker.stdout).read(len(READY))
+            ready = said == READY and not slow.is_set()
+            with _killed_after(worker, SECONDS) as late:
+                output = _exchange(worker, request) if ready else b""
         finally:
-            timer.cancel()
-            timer.join()
             code = _end(worker)
+        if not ready:
+            met = f"was not ready within {START:g} s" if slow.is_set() else "ended before it was ready"
+            raise SqlRefused(f"The statement was not run, for its process {met}: ask again.")
         if late.is_set():
             raise SqlRefused(f"The statement was stopped after {SECONDS:g} s: read fewer rows.")
         if len(output) > 2 * MAX_BYTES:
@@ -147,6 +153,19 @@ def _exchange(worker: subprocess.Popen[bytes], request: bytes) -> bytes:
     with contextlib.suppress(BrokenPipeError):
         stdin.close()
     return stdout.read(2 * MAX_BYTES + 1)
+
+
+@contextlib.contextmanager
+def _killed_after(worker: subprocess.Popen[bytes], seconds: float) -> Generator[threading.Event]:
+    """Kill the worker where what is done meanwhile takes longer than *seconds*, which sets the event."""
+    late = threading.Event()
+    timer = threading.Timer(seconds, lambda: (late.set(), _kill(worker)))
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 def _kill(worker: subprocess.Popen[bytes]) -> None:

@@ -1,7 +1,8 @@
 """A process that runs one statement over one snapshot within hard bounds, answers, and ends.
 
-It reads one JSON request from its standard input: `snapshot`, `views`, `sql`, `max_rows`, `max_bytes`; and
-writes one JSON answer to its standard output: either `columns`, `rows`, `truncated`, or `refused` alone.
+It says READY on its standard output, once its bounds stand; reads one JSON request from its standard input:
+`snapshot`, `views`, `sql`, `max_rows`, `max_bytes`; and writes one JSON answer to its standard output: either
+`columns`, `rows`, `truncated`, or `refused` alone.
 A request that never comes, because the parent closed its end or died, ends it too.
 """
 
@@ -18,6 +19,7 @@ import duckdb
 
 from openoutcry.core.errors import SqlRefused
 from openoutcry.tools.data.hardened import Limits, connect
+from openoutcry.tools.data.sandbox import READY
 from openoutcry.tools.data.statement import Gate, told
 
 _BOUNDS = (
@@ -51,10 +53,11 @@ class Request(TypedDict):
 def main() -> None:
     """Serve one request; the process ends without any clean-up, for it owns nothing."""
     answers = os.dup(1)
-    os.dup2(2, 1)  # nothing but the answer may reach the parent
+    os.dup2(2, 1)  # nothing but READY and the answer may reach the parent
     for which, soft, hard in _BOUNDS:
         resource.setrlimit(which, (soft, hard))
     gate = Gate()
+    _write(answers, READY)
     text = sys.stdin.buffer.read()
     if text:
         _write(answers, json.dumps(answer(gate, cast(Request, json.loads(text)))).encode())
