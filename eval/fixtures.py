@@ -44,17 +44,20 @@ class Fixtures:
         self._folder, self._beside = folder, beside
         self._open: dict[str, _Lent] = {}
         self._digests: dict[str, str] = {}
-        self._lock = threading.Lock()
+        self._lock, self._closed = threading.Lock(), False
 
     def warehouse(self, fixture: Fixture) -> Warehouse:
         """Its data, open until `release` is called as often.
 
-        Raises UsageError or BadFile where the fixture is at fault, and DataError or OSError where the machine is.
+        Raises UsageError or BadFile where the fixture is at fault, and DataError or OSError where the machine is, or
+        where all was closed meanwhile.
         """
         name = self.digest(fixture)
         try:
             home = self._home(name, fixture)  # not under the lock, which `release` takes on the event loop
             with self._lock:
+                if self._closed:
+                    raise DataError(f"expected the data of scenarios in {self._folder} to be open, but it was closed")
                 lent = self._open.pop(name, None) or _Lent(Warehouse.open(home))
                 lent.users += 1
                 self._open[name] = lent
@@ -84,8 +87,9 @@ class Fixtures:
         return self._digests[asked]
 
     def close(self) -> None:
-        """Release all of it."""
+        """Release all of it; whoever still waits for data, as one that was told to stop, gets none."""
         with self._lock:
+            self._closed = True
             for lent in self._open.values():
                 lent.warehouse.close()
             self._open.clear()

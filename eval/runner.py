@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -250,10 +250,10 @@ def alone(folder: Path) -> Generator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        who = f"process {named.read_text()}" if named.is_file() else "another process"
-        raise UsageError(
-            f"expected run {folder.name} to be at rest, but {who} is at it; wait for it or stop it"
-        ) from None
+        who = "another process"
+        with suppress(FileNotFoundError):  # it may end at any moment
+            who = f"process {pid}" if (pid := named.read_text()) else who
+        raise UsageError(f"expected run {folder.name} at rest, but {who} is at it; wait for it or stop it") from None
     try:
         named.write_text(str(os.getpid()))
         yield
@@ -267,9 +267,7 @@ def stored(home: Path, name: str) -> Run:
     known = listing(home)
     if not known:
         raise UsageError(f"expected a stored evaluation, but {home} holds none; `outcry eval run` stores one")
-    hits = (
-        [known[-1]] if name == "last" else [k for k in known if k == name] or [k for k in known if k.startswith(name)]
-    )
+    hits = known[-1:] if name == "last" else [name] if name in known else [k for k in known if k.startswith(name)]
     if len(hits) != 1:
         few = f"{len(hits)} evaluations fit" if hits else "no evaluation is called"
         raise UsageError(f"{few} {name!r}; the newest are {', '.join(known[-5:])}; `outcry eval runs` lists all")
@@ -280,7 +278,10 @@ def stored(home: Path, name: str) -> Run:
 
 def listing(home: Path) -> list[str]:
     """The names of the stored runs, the one played last at the end."""
-    found = ((path.stat().st_mtime_ns, path.parent.name) for path in _root(home).glob(f"*/{PLAN}"))
+    found = list[tuple[int, str]]()
+    for path in _root(home).glob(f"*/{PLAN}"):
+        with suppress(FileNotFoundError):  # it may be deleted meanwhile
+            found.append((path.stat().st_mtime_ns, path.parent.name))
     return [name for _, name in sorted(found)]
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture.providers import HypothesisProvider
+from hypothesis.internal.constants_ast import Constants
 
 from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import DataError
@@ -29,8 +31,16 @@ from openoutcry.tools.data.view import View, Warehouse
 from openoutcry.tools.data.warehouse import current
 from openoutcry.tools.tool import reads_data
 
-settings.register_profile("house", deadline=None, max_examples=25, database=None)
+settings.register_profile("house", deadline=None, max_examples=25, database=None, derandomize=True)
+settings.register_profile("wander", settings.get_profile("house"), derandomize=False, max_examples=500, print_blob=True)
 settings.load_profile("house")
+
+
+def pytest_sessionstart() -> None:
+    """Where inputs are the same each time, hypothesis takes none from the modules that happen to be loaded by then."""
+    if settings().derandomize:
+        setattr(HypothesisProvider, "_local_constants", Constants())  # noqa: B010 it is private
+
 
 Row = dict[str, Any]
 Tool = Callable[[View, str, str], Evidence]
@@ -120,7 +130,9 @@ def double() -> Iterator[Callable[..., str]]:
             command = [sys.executable, str(file), json.dumps(asked)]
             process = running.enter_context(subprocess.Popen(command, stdin=-1, stdout=-1, text=True))
             assert process.stdout
-            return process.stdout.readline().strip()
+            url = process.stdout.readline().strip()
+            assert url, f"{name} did not start"
+            return url
 
         yield start
 
@@ -223,15 +235,17 @@ class Rig:
     def asked(self, model: str = "m") -> list[dict[str, Any]]:
         """What the engines of a model were sent."""
         file = self.root / model / "asked.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        whole = file.read_text().rpartition("\n")[0] if file.exists() else ""  # the last line may be half written
+        return [json.loads(line) for line in whole.splitlines()]
 
     def looked(self, times: int, path: str = "/health", model: str = "m") -> None:
         """Wait until the engines of a model were looked at so many times more."""
 
         def count() -> int:
-            return (self.root / model / "looked").read_text().splitlines().count(path)
+            file = self.root / model / "looked"
+            return file.read_text().splitlines().count(path) if file.exists() else 0
 
-        wanted, deadline = count() + times, time.monotonic() + 30
+        wanted, deadline = count() + times, time.monotonic() + 120
         while count() < wanted:
             assert time.monotonic() < deadline, "nobody looks"
             time.sleep(0.02)
@@ -256,9 +270,11 @@ def stand_in() -> Iterator[Callable[[Path], int]]:
     with ExitStack() as running:
 
         def start(home: Path) -> int:
-            command = [sys.executable, "-c", "input()"]
-            process = running.enter_context(subprocess.Popen(command, stdin=-1, env=processes.marks(home)))
+            command = [sys.executable, "-c", "print(flush=True); input()"]
+            started = subprocess.Popen(command, stdin=-1, stdout=-1, env=processes.marks(home))
+            process = running.enter_context(started)
             running.callback(process.kill)
+            assert process.stdout and process.stdout.readline()  # before that it may not show its environment yet
             return process.pid
 
         yield start
@@ -266,9 +282,14 @@ def stand_in() -> Iterator[Callable[[Path], int]]:
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
-    """Doubles of vLLM to start. Whatever of theirs still runs after the test is killed, and the test fails."""
+    """Doubles of vLLM to start. Whatever of theirs still runs after the test is killed, and the test fails.
+
+    One that was told to end, and is about to, is waited for.
+    """
     made = Rig(tmp_path)
     yield made
-    left = processes.marked(made.home)
+    deadline = time.monotonic() + 20
+    while (left := processes.marked(made.home)) and time.monotonic() < deadline:
+        time.sleep(0.05)
     processes.stop([one.process for one in left], 0)
     assert not left, f"left behind: {left}"

@@ -311,7 +311,7 @@ def test_a_crash_between_record_and_head_is_mended(tmp_path: Path, monkeypatch: 
 def test_processes_that_append_at_once_make_one_chain(tmp_path: Path) -> None:
     command = [sys.executable, __file__, str(tmp_path)]
     processes = [subprocess.Popen([*command, name, "3"]) for name in ("a", "b")]
-    assert [process.wait(60) for process in processes] == [0, 0]
+    assert [process.wait(300) for process in processes] == [0, 0]
 
     assert told(tmp_path) == ""
     assert sorted(r.look for r in chain.records(tmp_path)) == ["a0", "a1", "a2", "b0", "b1", "b2"]

@@ -55,18 +55,40 @@ def test_who_releases_data_waits_for_no_making_of_other_data(tmp_path: Path, mon
 
     def slow(one: Made) -> Case:
         making.set()
-        seen.append(released.wait(20))
+        seen.append(released.wait(120))
         return made(one)
 
     monkeypatch.setattr(module, "made", slow)
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(fixtures.warehouse, steady(2))
-        assert making.wait(20)
+        assert making.wait(120)
         fixtures.release(steady(1))
         released.set()
         assert other.result().view().tickers == ("KALO",)
     assert seen == [True]
     fixtures.close()
+
+
+def test_what_is_made_only_after_all_was_closed_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a run was stopped: its thread goes on until the data is made."""
+    making, closed, opened = threading.Event(), threading.Event(), list[Path]()
+
+    def slow(one: Made) -> Case:
+        making.set()
+        assert closed.wait(120)
+        return made(one)
+
+    monkeypatch.setattr(module, "made", slow)
+    monkeypatch.setattr(module.Warehouse, "open", opened.append)
+    fixtures = Fixtures(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(fixtures.warehouse, steady(1))
+        assert making.wait(120)
+        fixtures.close()
+        closed.set()
+        with pytest.raises(DataError, match="but it was closed"):
+            late.result()
+    assert opened == []
 
 
 def test_a_changed_file_is_other_data(tmp_path: Path) -> None:

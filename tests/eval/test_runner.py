@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from openoutcry.core.errors import BrokenRun, DataError, UsageError
 from openoutcry.eval import ledger as ledgers
@@ -153,6 +154,23 @@ def test_a_second_process_is_refused_and_told_which_is_at_it(
                 next(iter(runner.run(few, [lineup()], tmp_path).__await__()))  # it asks before it awaits anything
 
     played(few, [lineup()], tmp_path, watch=again)
+
+
+@pytest.mark.parametrize("name", ["pid", "no pid"])
+def test_a_holder_that_has_not_said_who_it_is_is_another_process(tmp_path: Path, name: str) -> None:
+    with FileLock(tmp_path / "lock"):  # its number is written after it is taken
+        (tmp_path / name).touch()
+        with pytest.raises(UsageError, match="at rest, but another process is at it"), runner.alone(tmp_path):
+            pass
+
+
+def test_a_run_deleted_while_all_are_listed_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(*_: object) -> list[Path]:
+        return [tmp_path / "gone" / "plan.json", tmp_path / "kept"]
+
+    (tmp_path / "kept").touch()
+    monkeypatch.setattr(Path, "glob", found)
+    assert runner.listing(tmp_path) == [tmp_path.name]
 
 
 def test_a_watcher_that_fails_stops_the_run_and_loses_nothing(

@@ -59,7 +59,7 @@ def of(desk: Desk, role: str) -> Gathered:
 
 def test_a_row_is_byte_for_byte_what_the_server_was_sent(sample_home: Path, tmp_path: Path) -> None:
     with Faulty(brain=plays) as server:
-        served = bench(server)
+        served = bench(server, seconds=120.0)
         with opened(tmp_path / "home", sample_home, **{role: served.model(role) for role in ROLES}) as desk:
             calls = desk.load(desk.ask_sync(RISKY, THEN).run).calls
         sent = {body["messages"][0]["content"]: body for body in server.asked}

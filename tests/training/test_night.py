@@ -325,18 +325,57 @@ async def test_a_stage_ends_at_its_deadline_though_the_machine_slept(tmp_path: P
     assert (found.state, found.said) == (State.EXPIRED, "its deadline passed")
 
 
-async def test_a_stage_that_is_told_twice_to_stop_has_not_failed(tmp_path: Path) -> None:
-    clock, began = Clock(NIGHT[0].due), threading.Event()
+async def test_a_stage_that_is_told_twice_to_stop_has_not_failed_and_its_work_ends(tmp_path: Path) -> None:
+    clock, began, ended = Clock(NIGHT[0].due), threading.Event(), threading.Event()
+
+    def work(job: Job) -> Done:
+        try:
+            return waits(began)(job)
+        finally:
+            ended.set()
+
     with Ledger(tmp_path) as ledger:
         ledger.settle(NIGHT, clock.at)
-        running = asyncio.create_task(perform(ledger, NIGHT[0], waits(began), now=clock, stop=asyncio.Event()))
+        running = asyncio.create_task(perform(ledger, NIGHT[0], work, now=clock, stop=asyncio.Event()))
         await asyncio.to_thread(began.wait)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
+        assert await asyncio.to_thread(ended.wait, 60)
         found = ledger.entry(TUESDAY, Stage.PREPARE)
     assert found
     assert (found.state, [a.state for a in found.attempts]) == (State.DUE, ["given back"])
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_work_that_ends_when_its_loop_is_gone_is_heard_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    began, over, threads, faults = threading.Event(), threading.Event(), list[threading.Thread](), list[object]()
+    monkeypatch.setattr(threading, "excepthook", faults.append)
+
+    def work(job: Job) -> Done:
+        threads.append(threading.current_thread())
+        began.set()
+        over.wait()
+        if fails:
+            job.check()
+        return Done(said="too late")
+
+    async def cut() -> None:
+        with Ledger(tmp_path) as ledger:
+            ledger.settle(NIGHT, NIGHT[0].due)
+            stop = asyncio.Event()
+            running = asyncio.create_task(perform(ledger, NIGHT[0], work, now=Clock(NIGHT[0].due), stop=stop))
+            await asyncio.to_thread(began.wait)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+
+    asyncio.run(cut())
+    over.set()
+    threads[0].join(60)
+    assert (threads[0].is_alive(), faults) == (False, [])
 
 
 async def test_a_fault_of_the_program_is_kept_as_a_failure_and_shown(tmp_path: Path) -> None:
@@ -365,13 +404,16 @@ async def test_the_loop_looks_until_it_is_told_to_stop_and_outlives_a_clock_that
     assert "the clock says 2060-01-01: needs a day from 1970-01-01 to 2050-12-31" in played.told[0]
 
 
-async def test_the_seats_are_looked_at_while_a_stage_works_for_hours(tmp_path: Path) -> None:
+async def test_the_seats_are_looked_at_while_a_stage_works_for_hours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openoutcry.training.night.loop.LOOK", 600.0)
     looked, stop = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
     async def works_until_looked(_: Slot) -> None:
         looked.clear()
-        await asyncio.wait_for(looked.wait(), 20)
+        await asyncio.wait_for(looked.wait(), 120)
         stop.set()
 
     with Ledger(tmp_path) as ledger:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, TypeVar
@@ -92,6 +93,7 @@ async def perform(
             tell(f"{slot} {OUTSIDE}; it goes on when it is run again")
             return "given back"
         except (asyncio.CancelledError, KeyboardInterrupt):
+            job.stop(OUTSIDE)  # from here on the claim may be another's
             held.back(OUTSIDE, now())
             raise
         except OutcryError as error:
@@ -111,17 +113,20 @@ async def _watched(held: Claim, job: Job, work: Work, stop: asyncio.Event, ends:
     ended = asyncio.get_running_loop().create_future()
     _on_a_thread(lambda: work(job), ended)
     beaten = job.now()
-    while not ended.done():
-        await asyncio.wait({ended}, timeout=LOOK)
-        moment = job.now()
-        if stop.is_set():
-            job.stop(OUTSIDE)
-        elif ends and moment >= held.slot.deadline:
-            job.stop(DEADLINE)
-        if abs((moment - beaten).total_seconds()) >= BEAT:
-            held.beat(moment)
-            beaten = moment
-    return ended.result()
+    try:
+        while not ended.done():
+            await asyncio.wait({ended}, timeout=LOOK)
+            moment = job.now()
+            if stop.is_set():
+                job.stop(OUTSIDE)
+            elif ends and moment >= held.slot.deadline:
+                job.stop(DEADLINE)
+            if abs((moment - beaten).total_seconds()) >= BEAT:
+                held.beat(moment)
+                beaten = moment
+        return ended.result()
+    finally:
+        ended.cancel()  # told twice to end, nobody hears any more what the work came to
 
 
 def _on_a_thread(work: Callable[[], T], ended: "asyncio.Future[T]") -> None:
@@ -137,11 +142,12 @@ def _on_a_thread(work: Callable[[], T], ended: "asyncio.Future[T]") -> None:
             ended.set_result(found)  # type: ignore[arg-type]
 
     def run() -> None:
+        found, fault = None, None
         try:
             found = work()
         except BaseException as error:
-            loop.call_soon_threadsafe(over, None, error)
-        else:
-            loop.call_soon_threadsafe(over, found, None)
+            fault = error
+        with suppress(RuntimeError):  # told twice to end, the loop may be closed by now
+            loop.call_soon_threadsafe(over, found, fault)
 
     threading.Thread(target=run, name="night", daemon=True).start()
