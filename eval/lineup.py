@@ -40,6 +40,10 @@ class Models(Protocol):
         """Keep connections open meanwhile."""
         ...
 
+    async def engines(self) -> dict[str, str]:
+        """By each model that was seated and has a server, the engine there and its version, where it tells."""
+        ...
+
     def memory(self, *names: str) -> int:
         """Bytes that the servers of *names* hold now, each server once; 0 where that cannot be told."""
         ...

@@ -68,6 +68,21 @@ class Trial:
             )
         return self._seating.opened() if self._seating else nullcontext()
 
+    async def engines(self) -> dict[str, str]:
+        """By each model of the stack that was seated, the engine there and its version, where it tells."""
+        if not self._asked:
+            return {}
+        from openoutcry.eval.certifying.wire import version
+        from openoutcry.serving.examining.endpoint import Server
+        from openoutcry.serving.transport import Transport
+
+        transport, found = Transport(), dict[str, str]()
+        async with transport.opened():
+            for name, served in self._asked.items():
+                if urls := where(self._stack, self._home, served, name):
+                    found[name] = await version(Server(served, urls[0], transport, served.seconds))
+        return found
+
     def memory(self, *names: str) -> int:
         """Bytes that the servers of *names* hold here, each once; 0 where there are none.
 

@@ -1,7 +1,8 @@
-"""What a look ran on: the interpreter, the processor, and the versions of what decides numbers."""
+"""What a look ran on: engines of its models, interpreter, processor, and the versions of what decides numbers."""
 
 import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 PACKAGES = ("cryptography", "duckdb", "numpy", "pydantic", "pydantic-ai-slim", "scipy", "statsmodels")
 
 
-def environment(code: str) -> dict[str, Any]:
-    """The environment as JSON holds it; *code* is the digest of this package's code."""
+def environment(code: str, engines: Mapping[str, str]) -> dict[str, Any]:
+    """The environment as JSON holds it; *code* is the digest of this package's code, *engines* are those by model."""
     return {
         "code": code,
+        "engines": dict(engines),
         "python": platform.python_version(),
         "system": platform.platform(),
         "cpu": _processor(),

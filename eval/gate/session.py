@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from openoutcry.core.errors import UsageError
 from openoutcry.eval.gate import alpha, anchor, chain, planning
@@ -99,7 +100,8 @@ class Gate:
             charged = alpha.begin(self._home, asked, self._now, planned.alpha)
             self._pin(planned, met)
             runs = (await play(met.suites[0]), await play(met.suites[1]))
-        record = chain.append(self._home, planned.look, self._recorded(planned, charged, met, runs, agreed))
+            ran_on = environment(runs[0].plan.code, await self._models.engines())
+        record = chain.append(self._home, planned.look, self._recorded(planned, charged, met, runs, agreed, ran_on))
         alpha.close(self._home, planned.look, record.number)
         return record
 
@@ -187,7 +189,13 @@ class Gate:
         return await run(suite, met.playing, self._home, **how, judge=judge, watch=watch)
 
     def _recorded(
-        self, planned: Planned, charged: Charged, met: Contest, runs: tuple[Run, Run], agreed: Agreement | None
+        self,
+        planned: Planned,
+        charged: Charged,
+        met: Contest,
+        runs: tuple[Run, Run],
+        agreed: Agreement | None,
+        ran_on: dict[str, Any],
     ) -> Callable[[int, str], Record]:
         """The record of the look, for the place that it gets in the chain."""
         terms, sides, shared = planned.terms, met.sides(*runs), planned.model_dump(include=_SHARED)
@@ -205,7 +213,7 @@ class Gate:
                 terms=terms,
                 seeds=(terms.seed, *range(terms.epochs)),
                 runs=tuple(run.folder.name for run in runs),
-                environment=environment(runs[0].plan.code),
+                environment=ran_on,
                 sides=sides,
                 judged=met.judged,
                 judge=agreed,

@@ -108,6 +108,9 @@ class Doubles:
     def opened(self) -> AbstractAsyncContextManager[None]:
         return nullcontext()
 
+    async def engines(self) -> dict[str, str]:
+        return {}
+
     def memory(self, *names: str) -> int:
         return 0
 

@@ -153,6 +153,9 @@ class Seats:
     async def opened(self) -> AsyncGenerator[None]:
         yield
 
+    async def engines(self) -> dict[str, str]:
+        return {}
+
     def memory(self, *names: str) -> int:
         return 0
 

@@ -79,6 +79,9 @@ class Stack:
     def opened(self) -> AbstractAsyncContextManager[None]:
         return nullcontext()
 
+    async def engines(self) -> dict[str, str]:
+        return {name: "vllm 9.9" for name in SAID}
+
     def memory(self, *names: str) -> int:
         return 1000
 
@@ -133,6 +136,7 @@ async def test_a_better_model_is_promoted_and_recorded(home: Path, suites: Path)
     record = await gate.run(planned, watch=seen.append)
 
     assert record.verdict.decision == "PROMOTE", record.verdict.reasons
+    assert record.environment["engines"] == {name: "vllm 9.9" for name in SAID}
     assert [side.name for side in record.sides] == ["champion", "challenger", "anchor"]
     assert [len(side.outcomes) for side in record.sides] == [48, 48, 48]
     assert [side.models["risk"] for side in record.sides] == ["digest-half", "digest-good", "digest-house"]

@@ -141,6 +141,9 @@ async def test_a_look_of_the_gate(box: Box, trial: Trial, tmp_path: Path) -> Non
     assert planned.runs == 3 * 3 * 7
     record = await gate.run(planned, concurrency=2, watch=lambda p: order.append(p.newest) if p.newest else None)
 
+    engines = record.environment["engines"]
+    assert engines.keys() == {"nano", "nano-risk"}
+    assert all(re.fullmatch(r"vllm \d+\.\d+\S*", engine) for engine in engines.values())
     assert len(order) == planned.runs
     first = Counter(one.lineup for one in order[: 6 * 3 * 3 // 2])
     assert min(first[side] for side in ("champion", "challenger", "anchor")) > 5, "the sides take turns"

@@ -143,6 +143,20 @@ def test_nothing_is_played_with_a_model_that_does_not_run(tmp_path: Path, trial:
     one.opened()
 
 
+async def test_engines_are_told_by_model(
+    tmp_path: Path, trial: Callable[..., Trial], double: Callable[..., str]
+) -> None:
+    """An adapter's is the one of its model; what does not answer has an engine, and no version."""
+    one = trial(others=OWN.format("own", 9))
+    assert await one.engines() == {}
+    one.seated("risk", "big-risk")
+    one.seated("analyst", "own")
+    one.seated("sentiment", HOUSE)
+    running = Replica(model="big", index=0, url=double("model_double"), state=State.READY)
+    roster.write(tmp_path / "home", Roster(replicas=(running,)))
+    assert await one.engines() == {"big-risk": "vllm 0.32.0", "own": "endpoint"}
+
+
 def test_nothing_is_played_with_an_adapter_that_is_not_loaded(tmp_path: Path, trial: Callable[..., Trial]) -> None:
     made = Made(kind="adapter", role="risk", base=digest(tmp_path / "weights"), base_name="big")
     name = register(tmp_path / "home", tmp_path / "adapter", made, datetime(2026, 11, 29, tzinfo=UTC)).name

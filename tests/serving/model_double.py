@@ -120,6 +120,8 @@ class Model(BaseHTTPRequestHandler):
         elif self.path == "/v1/models":
             cards = [{"id": n, "object": "model", "max_model_len": LENGTH} for n in [NAME, *ADAPTERS]]
             self.told({} if "shapeless" in FAULTS else {"object": "list", "data": cards})
+        elif self.path == "/version":
+            self.told({"version": "0.32.0"})
         elif self.path == "/calls":
             self.told(CALLS)
         else:

@@ -99,6 +99,9 @@ class Doubled:
     def opened(self) -> AbstractAsyncContextManager[None]:
         return nullcontext()
 
+    async def engines(self) -> dict[str, str]:
+        return {}
+
     def memory(self, *names: str) -> int:
         return 1000
 
