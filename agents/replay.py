@@ -62,7 +62,7 @@ class Rerun(Team):
         self._results = bundle.results
         found = bundle.report.findings
         self._cut = {f.role: f for f in found if isinstance(f, NoFinding) and f.reason == DEADLINE}
-
+        self._dropped = bundle.report.dropped
         self._calls = bundle.calls
 
     @property
@@ -77,8 +77,14 @@ class Rerun(Team):
         for eid, result in self._results.items():
             if eid[0] == "E" and bench.first <= int(eid[1:]) < bench.first + BLOCK:
                 bench.keep(result)
-        return self._cut[role]
+        return self._as_cut(role, bench)
 
     async def synthesise(self, prompt: Mapping[str, Any], bench: Workbench, calls: list[Call]) -> Synthesis | NoFinding:
         """Ask the coordinator as then."""
-        return self._cut.get("coordinator") or await super().synthesise(prompt, bench, calls)
+        if bench.role in self._cut:
+            return self._as_cut(bench.role, bench)
+        return await super().synthesise(prompt, bench, calls)
+
+    def _as_cut(self, role: str, bench: Workbench) -> NoFinding:
+        bench.dropped += [d for d in self._dropped if d.role == role]
+        return self._cut[role]

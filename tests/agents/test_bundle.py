@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCall
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from openoutcry.agents import bundle, risk
-from openoutcry.agents.replay import Kept, Rerun
+from openoutcry.agents.replay import Kept, Rerun, replayed
 from openoutcry.agents.workbench import Workbench
 from openoutcry.core.clock import AsOf
 from openoutcry.core.errors import BrokenRun, ModelError, UsageError
 from openoutcry.core.evidence import Query
+from openoutcry.core.report import Dropped
 from openoutcry.desk import Desk
 from openoutcry.interfaces.explain import diff, explain
 from openoutcry.tools.data.ingest import ingest
@@ -110,6 +112,19 @@ async def test_a_run_cut_short_anywhere_replays(make_desk: MakeDesk, deadline: f
         except ModelError:
             run = desk.runs()[-1]
         assert (await desk.replay(run)).same_as(desk.load(run).report)
+
+
+@pytest.mark.parametrize("role", ["risk", "coordinator"])
+async def test_what_a_role_left_out_before_it_was_cut_short_replays(
+    make_desk: MakeDesk, hurry: Callable[[Desk, str], None], role: str
+) -> None:
+    """Its deadline may come between the last look at its sentences and its answer."""
+    desk = make_desk({role: FunctionModel(hangs)})
+    hurry(desk, role)
+    stored = desk.load((await desk.ask(RISK, "2022-06-30")).run)
+    left = Dropped(role=role, claim="It fell by 9 %.", reason="it carries no reference to evidence")
+    report = stored.report.model_copy(update={"dropped": (left,)})
+    assert (await replayed(replace(stored, report=report))).same_as(report)
 
 
 async def test_a_silent_run_is_kept(make_desk: MakeDesk) -> None:
