@@ -5,7 +5,7 @@ from collections.abc import Set
 
 NAMED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("beta", r"betas?", ("beta", "relative_performance", "factor_exposure")),
-    ("alpha", r"alphas?", ("relative_performance", "factor_exposure", "beta")),
+    ("alpha", r"(?<!seeking )alphas?", ("relative_performance", "factor_exposure", "beta")),
     ("factor exposure", r"factor (?:exposures?|loadings?)|fama.french", ("factor_exposure",)),
     ("Sharpe ratio", r"sharpe", ("sharpe_ratio", "performance", "optimal_weights", "walk_forward")),
     ("Sortino, Calmar or Omega ratio", r"sortino|calmar|omega ratio", ("performance",)),
@@ -14,7 +14,7 @@ NAMED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("implied volatility", r"implied vol\w*", ("implied_volatility",)),
     ("option price", r"(?:call|put) options?|option (?:price|premium|value)s?|greeks|black.scholes", ("option",)),
     ("dividend", r"dividends?|payout ratio", ()),
-    ("Kelly stake", r"kelly", ("kelly_from_returns", "kelly")),
+    ("Kelly stake", r"kelly(?! services)", ("kelly_from_returns", "kelly")),
     (
         "set of weights",
         r"(?:optimal|optimi[sz]ed|best) (?:weights?|allocation|portfolio)|rebalanc\w*|efficient frontier",
@@ -32,9 +32,12 @@ NAMED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Altman score", r"altman|z.scores?", ("altman_z",)),
     ("Piotroski score", r"piotroski|f.scores?", ("piotroski_f",)),
     ("Beneish score", r"beneish|m.scores?", ("beneish_m",)),
-    ("DuPont analysis", r"du.?pont", ("dupont",)),
+    ("DuPont analysis", r"du.?pont(?:'s)? (?:analys[ei]s|identity|ratios?|formula|model)", ("dupont",)),
 )
-"""A measure, the words that name it, and the tools that give it, the likeliest first; none where no tool does."""
+"""A measure, the words that name it, and the tools that give it, the likeliest first; none where no tool does.
+
+A company may have such a name too (DuPont, Kelly Services), and is not asked for as a measure.
+"""
 
 
 def unanswered(question: str, tried: Set[str]) -> str:

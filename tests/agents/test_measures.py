@@ -21,6 +21,8 @@ AS_OF = "2022-06-30"
         ("How risky is AAPL over the next 10 days?", ""),
         ("How is Alphabet doing?", ""),
         ("Betamax and Kellyanne", ""),
+        ("How risky is DuPont, and what does Seeking Alpha say of Kelly Services?", ""),
+        ("What is the DuPont analysis of AAPL?", "`outcry tool dupont`"),
     ],
 )
 def test_what_a_question_names(text: str, said: str) -> None:

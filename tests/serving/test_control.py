@@ -18,20 +18,10 @@ from openoutcry.core.errors import ModelUnreachable, UsageError
 from openoutcry.serving import roster, stack
 from openoutcry.serving.roster import Replica, Roster, State
 from openoutcry.serving.running import control, printed, processes, supervisor, wanted
-from openoutcry.serving.running.keeper import Pace
-from tests.serving.test_supervisor import WAIT, until
+from tests.serving.test_supervisor import BRISK, WAIT, until
 
-QUICK = Pace(
-    look=0.05,
-    patience=0.5,
-    misses=10_000,  # who hangs is not replaced: here that would hide who ends it
-    warm=60,
-    pause=0.05,
-    longest=0.2,
-    drain=1,
-    grace=0.5,
-    sweep=0.3,
-)
+# Who hangs is not replaced: here that would hide who ends it.
+QUICK = BRISK.model_copy(update={"patience": 0.5, "misses": 10_000, "drain": 1})
 Rig = Any
 
 

@@ -23,21 +23,9 @@ from openoutcry.serving.registry.pointer import Pointer
 from openoutcry.serving.roster import Roster, State
 from openoutcry.serving.running import control, processes
 from openoutcry.serving.running.adapters import await_loaded, loaded
-from openoutcry.serving.running.keeper import Pace
-from tests.serving.test_supervisor import WAIT, only, silent, until
+from tests.serving.test_supervisor import BRISK, WAIT, only, silent, until
 
-QUICK = Pace(
-    look=0.05,
-    patience=10,
-    warm=60,
-    pause=0.05,
-    longest=0.2,
-    drain=1,
-    grace=0.5,
-    sweep=0.3,
-    load=60,
-    keep=0.5,
-)
+QUICK = BRISK.model_copy(update={"patience": 10, "drain": 1, "load": 60, "keep": 0.5})
 SPARE = "spare_adapters = 2\nseconds = 0.1"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 Rig = Any

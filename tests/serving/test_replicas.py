@@ -136,8 +136,8 @@ def test_many_failures_at_once_count_as_one() -> None:
     for _ in range(10):
         pool.dead(URLS[0])
     clock.seconds += 1
-    with pool.lease(""):
-        pass
+    with pool.lease("") as url:
+        assert url == URLS[0]
 
 
 def test_one_request_at_a_time_tries_whether_a_replica_is_back_while_others_answer() -> None:
