@@ -70,7 +70,12 @@ def test_a_sound_model_is_certified(examined: Callable[..., Card]) -> None:
     assert card.ok, [probe for probe in card.probes if not probe.ok]
     assert {probe.ok for probe in card.probes} == {True}
     assert not any(probe.mend for probe in card.probes)
-    assert (card.model, card.role, card.made, card.engine) == ("m", "risk", "2026-01-05T12:00:00+00:00", "endpoint")
+    assert (card.model, card.role, card.made, card.engine) == (
+        "m",
+        "risk",
+        "2026-01-05T12:00:00+00:00",
+        "endpoint 0.32.0",
+    )
     seen = {probe.name: probe.seen for probe in card.probes}
     assert seen["numeracy"] == "right in 10 of 10, so at least 74 %"
     assert seen["determinism"] == "5 of 5 answers to the same case alike, at temperature 0"

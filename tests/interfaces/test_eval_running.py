@@ -97,9 +97,11 @@ def test_a_run_goes_on_where_it_was_stopped(outcry: Run, tmp_path: Path, monkeyp
         if progress.done == 1:
             signal.raise_signal(signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
     with monkeypatch.context() as patched:
         patched.setattr(Watch, "__call__", stop)
         stopped = outcry("run", "mine.toml", "--concurrency", "1")
+    signal.signal(signal.SIGINT, before)
     assert (stopped.exit_code, "the same command goes on from here" in stopped.stderr) == (130, True)
     shown = outcry("report")
     assert shown.stdout.startswith("Unfinished, 1 of 2 played; the command that began it goes on from there\nhouse: ")
